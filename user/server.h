@@ -1,0 +1,66 @@
+/* What the whole process shares, and what each worker and client has. Passed by pointer; no globals. */
+#ifndef WC_SERVER_H
+#define WC_SERVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "resp/parse.h"
+#include "resp/reply.h"
+#include "store/store.h"
+
+struct wc_fastpath;
+struct wc_worker;
+
+#define WC_CMD_MAX 256 /* rows in the command table, for per-worker statistics */
+
+/* Written by one worker with relaxed atomics (plain add on its own line), read by INFO. */
+struct wc_stats {
+    _Atomic uint64_t connections_received, commands_processed, keyspace_hits, keyspace_misses;
+    _Atomic uint64_t net_input_bytes, net_output_bytes, rejected_connections, errors, protocol_errors;
+    _Atomic uint64_t cmd_calls[WC_CMD_MAX], cmd_usec[WC_CMD_MAX], cmd_rejected[WC_CMD_MAX], cmd_failed[WC_CMD_MAX];
+} __attribute__((aligned(64)));
+
+static inline void wc_stat_add(_Atomic uint64_t *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+struct wc_server {
+    struct wc_config config; /* guarded by config_lock when changed; single words may be read without it */
+    pthread_mutex_t config_lock;
+    struct wc_store *store;
+    struct wc_fastpath *fastpath; /* NULL when built or started without */
+    int nworkers;
+    struct wc_worker *workers; /* nworkers of them, see net/worker.h */
+    int64_t start_ms;          /* wall clock at start */
+    char run_id[41];
+    const char *executable;
+    _Atomic uint64_t next_client_id;
+    _Atomic int64_t connected_clients;
+    _Atomic bool stopping;
+};
+
+#define WC_NAME_MAX 64
+
+/* Protocol state of one client, embedded in its connection. */
+struct wc_client {
+    uint64_t id;
+    int db;
+    bool authenticated;
+    int resp; /* 2 or 3 */
+    bool close_after_reply;
+    char name[WC_NAME_MAX * 4]; /* CLIENT SETNAME; "" when none */
+    char lib_name[WC_NAME_MAX], lib_ver[WC_NAME_MAX];
+    char addr[64], laddr[64]; /* ip:port, [ip6]:port */
+    int64_t created_ms, last_ms;
+    int last_cmd; /* row in the command table, -1 none */
+    uint64_t ncommands, in_bytes, out_bytes;
+    int fd;
+    int64_t sleep_ms; /* set by DEBUG SLEEP: the worker blocks this long before it goes on */
+};
+
+#endif
