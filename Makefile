@@ -1,0 +1,177 @@
+# wirecache. `make help` lists the targets; V=1 shows the commands.
+#
+# FASTPATH=0          leave the kernel half out: needs no libbpf, libxdp, clang or bpftool
+# SANITIZE=address    (or undefined, thread, or several with commas) for user-space code
+# BUILD=dir           where everything goes; use another one per variant to keep several at once
+FASTPATH ?= 1
+SANITIZE ?=
+BUILD ?= build
+PREFIX ?= /usr/local
+CC = gcc
+CLANG ?= clang
+LLVM_STRIP ?= llvm-strip
+BPFTOOL ?= $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool)
+PYTHON ?= /usr/bin/python3
+
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+# ---- what there is -------------------------------------------------------------------------------------------
+
+srcs := $(sort $(shell find user -name '*.c'))
+ctl_srcs := $(filter user/ctl/%,$(srcs))
+srcs := $(filter-out $(ctl_srcs),$(srcs))
+ifeq ($(FASTPATH),0)
+srcs := $(filter-out user/fastpath/%,$(srcs)) $(wildcard user/fastpath/none.c)
+ctl_srcs :=
+else
+srcs := $(filter-out user/fastpath/none.c,$(srcs))
+skel := $(BUILD)/wirecache.skel.h
+endif
+
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+objs := $(call obj,$(srcs))
+ctl_objs := $(call obj,$(ctl_srcs))
+lib := $(BUILD)/libwirecache.a # everything but main, for the tests and wirecachectl
+main_obj := $(BUILD)/user/main.o
+
+unit_srcs := $(sort $(wildcard tests/unit/test_*.c))
+bpf_test_srcs := $(if $(skel),$(sort $(wildcard tests/bpf/test_*.c)))
+# Helpers shared by the tests of one kind or of both.
+helper_srcs := $(wildcard tests/lib/*.c)
+unit_helper_srcs := $(helper_srcs) $(filter-out $(unit_srcs),$(wildcard tests/unit/*.c))
+bpf_helper_srcs := $(if $(skel),$(helper_srcs) $(filter-out $(bpf_test_srcs),$(wildcard tests/bpf/*.c)))
+unit_tests := $(unit_srcs:%.c=$(BUILD)/%)
+bpf_tests := $(bpf_test_srcs:%.c=$(BUILD)/%)
+test_objs := $(call obj,$(unit_srcs) $(bpf_test_srcs) $(sort $(unit_helper_srcs) $(bpf_helper_srcs)))
+# C programs and BPF objects that end-to-end tests use.
+e2e_srcs := $(wildcard tests/e2e/*.c)
+e2e_bpf_srcs := $(filter %.bpf.c,$(e2e_srcs))
+e2e_progs := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(filter-out %.bpf.c,$(e2e_srcs)))
+e2e_bpf := $(if $(skel),$(patsubst tests/e2e/%.c,$(BUILD)/tests/%.o,$(e2e_bpf_srcs)))
+
+# ---- how to build it -----------------------------------------------------------------------------------------
+
+sanitize_flags := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+CPPFLAGS += -D_GNU_SOURCE= -DWC_FASTPATH=$(FASTPATH) -Iinclude -Iuser -I$(BUILD)
+CFLAGS ?= -O2 -g
+all_cflags = -std=gnu11 -Wall -Wextra -Werror -pthread $(CPPFLAGS) $(CFLAGS) $(sanitize_flags)
+# --as-needed: a sanitizer brings its own malloc, and jemalloc must then stay out.
+all_ldflags = -pthread -Wl,--as-needed $(LDFLAGS) $(sanitize_flags)
+libs := -ljemalloc -lm $(if $(skel),-lxdp -lbpf -lelf -lz)
+
+bpf_arch := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
+# Debian keeps asm/ in a directory per architecture, which clang -target bpf does not search.
+bpf_flags := -target bpf -g -O2 -mcpu=v3 -D__TARGET_ARCH_$(bpf_arch) -Wall -Wextra -Werror \
+	-Ivmlinux -Iinclude -Ibpf -idirafter /usr/include/$(shell uname -m)-linux-gnu
+
+dirs := $(sort $(BUILD) $(BUILD)/tests $(patsubst %/,%,$(dir $(objs) $(ctl_objs) $(test_objs))))
+
+all: $(BUILD)/wirecache $(if $(ctl_objs),$(BUILD)/wirecachectl) ## Build the server (FASTPATH=0: without the kernel half)
+
+$(BUILD)/wirecache: $(main_obj) $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(libs)
+
+$(BUILD)/wirecachectl: $(ctl_objs) $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(libs)
+
+$(lib): $(filter-out $(main_obj),$(objs)) $(BUILD)/.members
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+$(BUILD)/%.o: %.c $(BUILD)/.flags | $(dirs) $(skel)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(all_cflags) -Itests/lib -MMD -MP -c -o $@ $<
+
+# Stamps, rewritten only when what they hold changes. Flags: everything is rebuilt, so objects of two variants never
+# mix. Members: a source that was removed or renamed leaves the library.
+$(BUILD)/.flags: stamp = $(CC) $(all_cflags)
+$(BUILD)/.members: stamp = $(objs)
+$(BUILD)/.flags $(BUILD)/.members: FORCE | $(BUILD)
+	@echo '$(stamp)' | cmp -s - $@ || echo '$(stamp)' >$@
+
+$(dirs):
+	$(Q)mkdir -p $@
+
+# ---- kernel half ---------------------------------------------------------------------------------------------
+
+# llvm-strip takes DWARF away and keeps BTF.
+define build_bpf
+	$(call say,BPF,$<)
+	$(Q)$(CLANG) $(bpf_flags) -MMD -MP -MF $(@:.o=.d) -MT $@ -c -o $@ $<
+	$(Q)$(LLVM_STRIP) -g $@
+endef
+
+$(BUILD)/wirecache.bpf.o: bpf/wirecache.bpf.c | $(dirs)
+	$(build_bpf)
+
+$(BUILD)/tests/%.bpf.o: tests/e2e/%.bpf.c | $(dirs)
+	$(build_bpf)
+
+$(BUILD)/wirecache.skel.h: $(BUILD)/wirecache.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name wirecache_bpf >$@
+
+# ---- tests ---------------------------------------------------------------------------------------------------
+
+$(unit_tests): $(BUILD)/%: $(BUILD)/%.o $(call obj,$(unit_helper_srcs)) $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lcmocka $(libs)
+
+$(bpf_tests): $(BUILD)/%: $(BUILD)/%.o $(call obj,$(bpf_helper_srcs)) $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lcmocka $(libs)
+
+$(BUILD)/tests/%: tests/e2e/%.c $(BUILD)/.flags | $(dirs)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(all_cflags) -MMD -MP -o $@ $<
+
+# Runs each test program, all of them even when one fails.
+run_each = @failed=0; for t in $(1); do echo "== $$t"; $$t || failed=1; done; exit $$failed
+
+tests: $(unit_tests) $(bpf_tests) $(e2e_progs) $(e2e_bpf) ## Build the tests without running them
+
+check: ## All tests: unit, BPF programs, end to end (root for the last two)
+	$(Q)$(MAKE) --no-print-directory check-unit
+	$(Q)$(MAKE) --no-print-directory check-bpf
+	$(Q)$(MAKE) --no-print-directory check-e2e
+
+check-unit: $(unit_tests) ## Unit tests
+	$(call run_each,$(unit_tests))
+
+check-bpf: $(bpf_tests) ## BPF programs, packet by packet
+	$(call run_each,$(bpf_tests))
+
+check-e2e: all $(e2e_progs) $(e2e_bpf) ## End-to-end tests in network namespaces (T="name ..." for some)
+	$(Q)WC_BUILD=$(BUILD) $(PYTHON) tests/e2e/run.py $(T)
+
+bench: all $(e2e_progs) $(e2e_bpf) ## Speed with the fast path on against off, in one run
+	$(Q)WC_BUILD=$(BUILD) $(PYTHON) tests/e2e/run.py speedup
+
+lint: $(skel) ## clang-format, clang-tidy, cppcheck, shellcheck
+	$(Q)tools/lint.sh $(all_cflags)
+
+# ---- use -----------------------------------------------------------------------------------------------------
+
+run: all ## Start the server (ARGS="--port 7000 ...")
+	$(Q)$(BUILD)/wirecache $(ARGS)
+
+install: all ## Install under PREFIX (/usr/local), below DESTDIR if given
+	install -D -m 755 $(BUILD)/wirecache $(DESTDIR)$(PREFIX)/bin/wirecache
+	$(if $(ctl_objs),install -D -m 755 $(BUILD)/wirecachectl $(DESTDIR)$(PREFIX)/bin/wirecachectl)
+
+clean: ## Remove what was built
+	rm -rf $(BUILD)
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+FORCE:
+.PHONY: all tests check check-unit check-bpf check-e2e bench lint run install clean help FORCE
+
+-include $(patsubst %.o,%.d,$(objs) $(ctl_objs) $(test_objs) $(BUILD)/wirecache.bpf.o $(e2e_bpf)) $(e2e_progs:=.d)
