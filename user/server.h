@@ -15,6 +15,7 @@
 struct wc_fastpath;
 struct wc_worker;
 
+#define WC_VERSION "0.1.0"
 #define WC_CMD_MAX 256 /* rows in the command table, for per-worker statistics */
 
 /* Written by one worker with relaxed atomics (plain add on its own line), read by INFO. */
@@ -41,7 +42,9 @@ struct wc_server {
     const char *executable;
     _Atomic uint64_t next_client_id;
     _Atomic int64_t connected_clients;
-    _Atomic bool stopping;
+    _Atomic bool stopping;        /* SHUTDOWN sets it, then calls wc_server_wake() */
+    int wake_fd;                  /* eventfd, main waits on it */
+    pthread_mutex_t clients_lock; /* the set of clients, and the strings in each wc_client */
 };
 
 #define WC_NAME_MAX 64
@@ -60,7 +63,22 @@ struct wc_client {
     int last_cmd; /* row in the command table, -1 none */
     uint64_t ncommands, in_bytes, out_bytes;
     int fd;
-    int64_t sleep_ms; /* set by DEBUG SLEEP: the worker blocks this long before it goes on */
+    int64_t sleep_ms;    /* set by DEBUG SLEEP: the worker blocks this long before it goes on */
+    _Atomic bool killed; /* wc_server_kill_client(): its worker closes it */
 };
+
+/* ---- implemented by net/worker.c ---- */
+
+/* Make main look at server->stopping. Any thread. */
+void wc_server_wake(struct wc_server *s);
+/* The statistics of one worker, 0 <= worker < s->nworkers. */
+struct wc_stats *wc_server_stats(struct wc_server *s, int worker);
+/* Call fn for every client until it returns false. clients_lock is held: fn must not block. Other workers go on
+ * meanwhile, so numbers may be a moment old; whoever changes name, lib_name or lib_ver of a client takes
+ * clients_lock around that. */
+void wc_server_each_client(struct wc_server *s, bool (*fn)(void *arg, struct wc_client *client), void *arg);
+/* CLIENT KILL: close the client soon, without a reply. false: no such id. (To kill oneself after a reply, set
+ * close_after_reply.) Do not call from wc_server_each_client(). */
+bool wc_server_kill_client(struct wc_server *s, uint64_t id);
 
 #endif
