@@ -43,7 +43,11 @@ struct wc_store_observer {
     void *arg;
 };
 
-struct wc_store *wc_store_new(uint32_t shards /* power of two */, int databases);
+#define WC_STORE_SHARDS_MAX 4096
+
+/* NULL when out of memory, or shards is not a power of two up to WC_STORE_SHARDS_MAX. */
+struct wc_store *wc_store_new(uint32_t shards, int databases);
+/* No thread may use the store any more. Waits for flushes that are still freeing. */
 void wc_store_free(struct wc_store *s);
 /* Must be called before threads use the store, or with all shards locked. obs is copied; NULL: none. */
 void wc_store_observe(struct wc_store *s, const struct wc_store_observer *obs);
@@ -63,15 +67,20 @@ void wc_store_unlock_all(struct wc_store *s);
 
 /* The live entry, or NULL. An expired entry is removed (observer told, expired_keys counted) and is NULL. */
 struct wc_entry *wc_store_find(struct wc_store *s, int db, const struct wc_key *key, int64_t now_ms);
-/* Create or overwrite. 0 or -ENOMEM (the old value stays). */
+/* Create or overwrite. value must not point into the store. 0, -ENOMEM or -E2BIG (a key of 1 GiB); on error the old
+ * value stays. An expiry in the past is stored as it is; commands delete instead. */
 int wc_store_set(struct wc_store *s, int db, const struct wc_key *key, const char *value, uint32_t len,
                  int64_t expire_at_ms);
+/* Overwrite part of the value of e, the key's live entry, or create the key if e is NULL. The value grows as needed, a
+ * gap before offset is filled with zeros; the expiry stays. 0, -ENOMEM or -E2BIG. */
+int wc_store_write_range(struct wc_store *s, int db, const struct wc_key *key, struct wc_entry *e, uint32_t offset,
+                         const char *data, uint32_t len);
 /* true when a live key was removed. */
 bool wc_store_delete(struct wc_store *s, int db, const struct wc_key *key, int64_t now_ms);
 /* Change the expiry of a live entry; the entry may move: the new one is returned, NULL on -ENOMEM. */
 struct wc_entry *wc_store_set_expire(struct wc_store *s, int db, const struct wc_key *key, struct wc_entry *e,
                                      int64_t expire_at_ms);
-/* Remove every key of db (-1: all) from one shard. */
+/* Remove every key of db (-1: all) from one shard. Frees under the lock: see wc_store_flush(). */
 void wc_store_flush_shard(struct wc_store *s, int db, uint32_t shard);
 
 /* The value. scratch (at least 24 bytes) is used when the value is kept as an integer. */
@@ -82,6 +91,9 @@ void wc_entry_touch(struct wc_entry *e, int64_t now_ms);
 
 /* ---- these lock by themselves ---- */
 
+/* Remove every key of db (-1: all) from all shards, atomically. The locks are held only while tables are unhooked;
+ * freeing follows without them: in a thread of its own if that is wanted and there is much to free. */
+void wc_store_flush(struct wc_store *s, int db, bool background);
 /* One slice of the active expiry cycle: at most budget_us of work. Returns keys removed. */
 size_t wc_store_expire_cycle(struct wc_store *s, int64_t now_ms, int64_t budget_us);
 
@@ -92,6 +104,9 @@ struct wc_store_stats {
 void wc_store_stats(struct wc_store *s, int db, struct wc_store_stats *out);
 uint64_t wc_store_expired_total(const struct wc_store *s);
 uint64_t wc_store_used_bytes(const struct wc_store *s); /* keys, values, tables */
+/* The same without a walk over the shards, at most 1 KiB per shard off: for the check before every write. */
+uint64_t wc_store_used_estimate(const struct wc_store *s);
+uint64_t wc_store_peak_bytes(const struct wc_store *s); /* highest estimate so far */
 
 int64_t wc_store_now_ms(void); /* wall clock, ms */
 
