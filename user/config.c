@@ -295,7 +295,7 @@ static void store(struct wc_config *cfg, const struct directive *d, const struct
 /* Read, check and store one value. On error cfg is unchanged and err says "invalid value 'x' (what is valid)". */
 static int assign(struct wc_config *cfg, const struct directive *d, int n, char *const *words, char *err, size_t errlen)
 {
-    struct value v;
+    struct value v = {0};
     char valid[200];
 
     if (parse(d, n, words, &v) == 0) {

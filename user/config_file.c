@@ -180,7 +180,7 @@ static int load_named_file(struct reader *r, const char *path)
         return fail(r, "%s: %s", path, strerror(errno));
     if (strlen(absolute) >= sizeof(r->cfg->file))
         return fail(r, "%s: %s", path, strerror(ENAMETOOLONG));
-    strcpy(r->cfg->file, absolute);
+    memcpy(r->cfg->file, absolute, strlen(absolute) + 1);
     return 0;
 }
 
