@@ -4,6 +4,8 @@
 
 #ifdef __bpf__
 #include "vmlinux.h"
+#define true 1
+#define false 0
 #else
 #include <assert.h>
 #include <linux/types.h>
