@@ -29,7 +29,7 @@ srcs := $(filter-out user/fastpath/%,$(srcs)) $(wildcard user/fastpath/none.c)
 ctl_srcs :=
 else
 srcs := $(filter-out user/fastpath/none.c,$(srcs))
-skel := $(BUILD)/wirecache.skel.h
+skel := $(patsubst bpf/%.bpf.c,$(BUILD)/%.skel.h,$(wildcard bpf/*.bpf.c))
 endif
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -107,15 +107,16 @@ define build_bpf
 	$(Q)$(LLVM_STRIP) -g $@
 endef
 
-$(BUILD)/wirecache.bpf.o: bpf/wirecache.bpf.c | $(dirs)
+# bpf/x.bpf.c: x.bpf.o, and x.skel.h with struct x_bpf.
+$(BUILD)/%.bpf.o: bpf/%.bpf.c | $(dirs)
 	$(build_bpf)
 
 $(BUILD)/tests/%.bpf.o: tests/e2e/%.bpf.c | $(dirs)
 	$(build_bpf)
 
-$(BUILD)/wirecache.skel.h: $(BUILD)/wirecache.bpf.o
+$(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name wirecache_bpf >$@
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
 
 # ---- tests ---------------------------------------------------------------------------------------------------
 
@@ -174,4 +175,4 @@ help: ## This list
 FORCE:
 .PHONY: all tests check check-unit check-bpf check-e2e bench lint run install clean help FORCE
 
--include $(patsubst %.o,%.d,$(objs) $(ctl_objs) $(test_objs) $(BUILD)/wirecache.bpf.o $(e2e_bpf)) $(e2e_progs:=.d)
+-include $(patsubst %.o,%.d,$(objs) $(ctl_objs) $(test_objs) $(skel:.skel.h=.bpf.o) $(e2e_bpf)) $(e2e_progs:=.d)
