@@ -17,6 +17,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.SECONDARY: # keep the BPF objects, which make takes for intermediate files
 MAKEFLAGS += --no-builtin-rules
 
 # ---- what there is -------------------------------------------------------------------------------------------
