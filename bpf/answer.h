@@ -47,7 +47,7 @@ WC_INLINE int wc_make_offer(enum wc_hook hook, void *ctx, struct wc_scratch *s, 
         return WC_CTR_PASS_OPTIONS;
 
     ctl = bpf_map_lookup_elem(&conn_ctl, &number);
-    if (!ctl || !wc_answering || ctl->cookie != c->cookie)
+    if (!ctl || !wc_answering() || ctl->cookie != c->cookie)
         return WC_CTR_PASS_NOT_ELIGIBLE;
     /* `progress` first: a worker clears the flag before it stores the progress that lets the client go on. */
     progress = *(volatile __u64 *)&ctl->progress;

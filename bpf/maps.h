@@ -84,10 +84,24 @@ struct {
     __type(value, struct wc_scratch);
 } scratch SEC(".maps");
 
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct wc_control);
+} control SEC(".maps");
+
 const volatile struct wc_rodata wc_cfg = {};
 
-/* Written by userspace: 0 stops all answers (CONFIG SET fastpath off, MONITOR, CLIENT PAUSE). */
-volatile __u32 wc_answering = 0;
+/* May anything be answered at all? */
+WC_INLINE bool wc_answering(void)
+{
+    __u32 zero = 0;
+    struct wc_control *ctl = bpf_map_lookup_elem(&control, &zero);
+
+    return ctl && *(volatile __u32 *)&ctl->answering;
+}
 
 WC_INLINE void wc_count_n(__u32 which, __u64 n)
 {

@@ -7,6 +7,7 @@
  *   replies     ARRAY         connection number -> wc_saved      written by BPF only
  *   free_conns  QUEUE         free connection numbers            userspace pushes, sock_ops pops
  *   counters    PERCPU_ARRAY  enum wc_counter -> count           written by BPF only
+ *   control     ARRAY, mmap   0 -> wc_control                    written by userspace
  *
  * Sizes and offsets are asserted below; both halves compile this file.
  */
@@ -105,11 +106,15 @@ struct wc_saved {
     __u8 bytes[WC_REPLY_MAX + 6];
 };
 
+/* The switch for all answers: 0 stops them at once (CONFIG SET fastpath off, MONITOR, CLIENT PAUSE). */
+struct wc_control {
+    __u32 answering;
+    __u32 pad;
+};
+
 /* Options fixed at load time (.rodata). */
 struct wc_rodata {
     __u64 netns_cookie; /* sock_ops sees every network namespace; only this one is ours */
-    __u32 max_conns;
-    __u32 max_slots;
     __u16 port; /* network byte order */
     __u16 pad[3];
 };

@@ -7,13 +7,10 @@
 #define true 1
 #define false 0
 #else
-#include <assert.h>
+#include <linux/bpf.h>
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
-struct bpf_spin_lock {
-    __u32 val;
-};
 #endif
 
 /* A helper that must vanish into its caller: BPF programs hold a spin lock around it and may not call there. */

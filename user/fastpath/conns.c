@@ -1,0 +1,203 @@
+/* Connection numbers. Their life is told in include/wc_abi.h (wc_conn_ctl):
+ *
+ *   pushed into free_conns  -->  popped by sock_ops: taken++  -->  entry gone: returned = taken  -->  pushed again,
+ *                                                                  once no worker claims it
+ *
+ * A worker claims the number of the socket it accepted. The socket's cookie ties the two: a claim for a connection that
+ * is gone meets another cookie, or a number that another worker holds, and fails.
+ */
+#include "internal.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define WC_LINGER_S 60
+
+static uint64_t wc_mono_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
+}
+
+int wc_conns_init(struct wc_conns *c, struct wc_kernel *k)
+{
+    c->k = k;
+    c->owner = calloc(k->nconns, sizeof(*c->owner));
+    c->pushed = calloc(k->nconns, sizeof(*c->pushed));
+    if (!c->owner || !c->pushed) {
+        wc_conns_free(c);
+        return -ENOMEM;
+    }
+    wc_conns_tend(c);
+    return 0;
+}
+
+void wc_conns_free(struct wc_conns *c)
+{
+    free(c->owner);
+    free(c->pushed);
+    c->owner = NULL;
+    c->pushed = NULL;
+}
+
+static int wc_conns_address(const struct sockaddr_storage *ss, uint32_t addr[4], uint16_t *port)
+{
+    if (ss->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)ss;
+
+        addr[0] = addr[1] = 0;
+        addr[2] = htonl(0xffff);
+        addr[3] = in->sin_addr.s_addr;
+        *port = in->sin_port;
+        return 0;
+    }
+    if (ss->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const void *)ss;
+
+        memcpy(addr, &in->sin6_addr, 16);
+        *port = in->sin6_port;
+        return 0;
+    }
+    return -EAFNOSUPPORT;
+}
+
+static int wc_conns_key(int fd, struct wc_conn_key *key)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof(ss);
+
+    if (getpeername(fd, (struct sockaddr *)&ss, &len))
+        return -errno;
+    if (wc_conns_address(&ss, key->client, &key->client_port))
+        return -EAFNOSUPPORT;
+    len = sizeof(ss);
+    if (getsockname(fd, (struct sockaddr *)&ss, &len))
+        return -errno;
+    return wc_conns_address(&ss, key->server, &key->server_port);
+}
+
+int wc_conns_claim(struct wc_conns *c, int fd)
+{
+    struct wc_conn_key key;
+    struct wc_conn entry;
+    struct wc_conn_ctl *ctl;
+    uint64_t cookie, nobody = 0;
+    socklen_t len = sizeof(cookie);
+
+    if (wc_conns_key(fd, &key) || bpf_map_lookup_elem_flags(c->k->conns_fd, &key, &entry, BPF_F_LOCK))
+        return -1;
+    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) || cookie != entry.cookie ||
+        entry.number >= c->k->nconns)
+        return -1;
+    if (!atomic_compare_exchange_strong(&c->owner[entry.number], &nobody, cookie))
+        return -1;
+    ctl = &c->k->ctl[entry.number];
+    ctl->flags = 0;
+    ctl->progress = 0;
+    __atomic_store_n(&ctl->cookie, cookie, __ATOMIC_RELEASE);
+    atomic_fetch_add_explicit(&c->nclaimed, 1, memory_order_relaxed);
+    return (int)entry.number;
+}
+
+void wc_conns_release(struct wc_conns *c, int number)
+{
+    struct wc_conn_ctl *ctl = &c->k->ctl[number];
+
+    __atomic_store_n(&ctl->flags, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&ctl->cookie, 0, __ATOMIC_RELEASE);
+    atomic_store_explicit(&c->owner[number], 0, memory_order_release);
+    atomic_fetch_sub_explicit(&c->nclaimed, 1, memory_order_relaxed);
+}
+
+/* Call fn for each entry of conns; fn returns true to have it removed. */
+static void wc_conns_walk(const struct wc_conns *c, bool (*fn)(const struct wc_conn *entry, void *arg), void *arg)
+{
+    struct wc_conn_key key, next, *prev = NULL;
+    struct wc_conn entry;
+    uint32_t left = c->k->nconns; /* a hash that changes under the walk could go on for ever */
+
+    while (left-- && !bpf_map_get_next_key(c->k->conns_fd, prev, &next)) {
+        bool remove = !bpf_map_lookup_elem_flags(c->k->conns_fd, &next, &entry, BPF_F_LOCK) && fn(&entry, arg);
+
+        key = next;
+        prev = &key;
+        if (!remove || entry.number >= c->k->nconns)
+            continue;
+        /* The walk goes on from a removed key: the kernel then starts anew, which `left` bounds. */
+        if (!bpf_map_delete_elem(c->k->conns_fd, &key)) {
+            struct wc_conn_ctl *ctl = &c->k->ctl[entry.number];
+
+            ctl->closed_s = 0;
+            ctl->returned = ctl->taken;
+        }
+    }
+}
+
+static bool wc_conns_is_old(const struct wc_conn *entry, void *arg)
+{
+    const uint64_t *before_ns = arg;
+
+    return entry->closed_ns && entry->closed_ns < *before_ns;
+}
+
+void wc_conns_tend(struct wc_conns *c)
+{
+    uint64_t now_ns = wc_mono_ns();
+    uint32_t now_s = now_ns / 1000000000, lingering = 0;
+
+    for (uint32_t n = 0; n < c->k->nconns; n++) {
+        struct wc_conn_ctl *ctl = &c->k->ctl[n];
+        uint32_t taken = __atomic_load_n(&ctl->taken, __ATOMIC_ACQUIRE);
+        uint32_t closed_s = ctl->closed_s;
+
+        if (closed_s && now_s > closed_s + WC_LINGER_S)
+            lingering++;
+        if (taken == c->pushed[n] && ctl->returned == taken && !atomic_load(&c->owner[n])) {
+            c->pushed[n]++;
+            if (bpf_map_update_elem(c->k->free_conns_fd, NULL, &n, BPF_ANY))
+                c->pushed[n]--; /* tried again at the next round */
+        }
+    }
+    if (lingering) {
+        uint64_t before_ns = now_ns - WC_LINGER_S * UINT64_C(1000000000);
+
+        wc_conns_walk(c, wc_conns_is_old, &before_ns);
+    }
+}
+
+static bool wc_conns_count_translating(const struct wc_conn *entry, void *arg)
+{
+    size_t *n = arg;
+
+    *n += entry->tcp.x.din || entry->tcp.x.dout;
+    return false;
+}
+
+size_t wc_conns_translating(const struct wc_conns *c)
+{
+    size_t n = 0;
+
+    wc_conns_walk(c, wc_conns_count_translating, &n);
+    return n;
+}
+
+static bool wc_conns_any(const struct wc_conn *entry, void *arg)
+{
+    (void)entry;
+    (void)arg;
+    return true;
+}
+
+void wc_conns_forget(struct wc_conns *c)
+{
+    wc_conns_walk(c, wc_conns_any, NULL);
+}
