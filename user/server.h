@@ -30,6 +30,17 @@ static inline void wc_stat_add(_Atomic uint64_t *c, uint64_t n)
     atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+#define WC_STAT_WORDS (sizeof(struct wc_stats) / sizeof(uint64_t))
+
+/* What INFO remembers between calls; guarded by config_lock. All zero at start. */
+struct wc_info_state {
+    uint64_t base[WC_STAT_WORDS]; /* the workers' sums at the last CONFIG RESETSTAT, subtracted since */
+    uint64_t base_hits, base_misses, base_in, base_out, base_expired; /* the kernel's and the store's */
+    int64_t sample_ms;                                                /* last look at the totals, for rates */
+    uint64_t sample_commands, sample_in, sample_out;
+    uint64_t commands_per_s, in_per_s, out_per_s;
+};
+
 struct wc_server {
     struct wc_config config; /* guarded by config_lock when changed; single words may be read without it */
     pthread_mutex_t config_lock;
@@ -44,6 +55,7 @@ struct wc_server {
     _Atomic int64_t connected_clients;
     _Atomic bool stopping;        /* SHUTDOWN sets it, then calls wc_server_wake() */
     int wake_fd;                  /* eventfd, main waits on it */
+    struct wc_info_state info;    /* cmd/cmd_info.c's */
     pthread_mutex_t clients_lock; /* the set of clients, and the strings in each wc_client */
 };
 
