@@ -2,6 +2,7 @@
  *
  * Commands are rows of one X-macro table (cmd/table.h): name, handler, arity, flags, key positions, since,
  * group, summary. COMMAND, COMMAND DOCS, the arity check and statistics all come from it. One file per family.
+ * A subcommand is a row of its own, named "client|id", right behind its container's row.
  */
 #ifndef WC_CMD_H
 #define WC_CMD_H
@@ -11,11 +12,11 @@
 struct wc_cmd_ctx {
     struct wc_server *server;
     struct wc_client *client;
-    struct wc_stats *stats;  /* the worker's own */
-    struct wc_reply *reply;  /* append here, exactly one reply per command */
-    uint32_t argc;           /* argv[0] is the command name */
+    struct wc_stats *stats; /* the worker's own */
+    struct wc_reply *reply; /* append here, exactly one reply per command */
+    uint32_t argc;          /* argv[0] is the command name */
     const struct wc_arg *argv;
-    int64_t now_ms;          /* wall clock at the start of the batch */
+    int64_t now_ms; /* wall clock at the start of the batch */
 };
 
 enum wc_cmd_flag {
@@ -28,6 +29,10 @@ enum wc_cmd_flag {
     WC_CMD_LOADING = 1 << 6,
     WC_CMD_STALE = 1 << 7,
     WC_CMD_NOSCRIPT = 1 << 8,
+    WC_CMD_NO_MULTI = 1 << 9,
+    WC_CMD_ALLOW_BUSY = 1 << 10,
+    WC_CMD_DANGEROUS = 1 << 11, /* ACL category, not shown as a flag */
+    WC_CMD_CONTAINER = 1 << 12, /* subcommands follow; likewise not shown */
 };
 
 struct wc_command {
@@ -39,17 +44,20 @@ struct wc_command {
     const char *since, *group, *summary;
 };
 
-/* Run ctx->argv: look up, check authentication and arity, call the handler, count. Never fails: errors are replies. */
+/* Run ctx->argv (argc >= 1): look up, check authentication and arity, call the handler, count. Never fails: errors are
+ * replies. */
 void wc_cmd_execute(struct wc_cmd_ctx *ctx);
 
 /* The table. */
 extern const struct wc_command wc_commands[];
 extern const int wc_command_count;
-/* Case-insensitive; NULL when unknown. */
+/* Case-insensitive, also "client|id"; NULL when unknown. */
 const struct wc_command *wc_cmd_lookup(const char *name, uint32_t len);
 
 /* Is this client, as it stands, one whose GETs the kernel may answer? (authenticated, database 0, ...) */
 bool wc_client_fastpath_eligible(const struct wc_server *server, const struct wc_client *client);
+/* A fresh client: next id, database 0, RESP2, authenticated if there is no password. addr and laddr are the caller's.
+ */
 void wc_client_init(struct wc_client *client, struct wc_server *server, int fd);
 
 #endif
