@@ -251,6 +251,7 @@ static ssize_t multibulk_args(struct wc_parser *p, const struct wc_parser_limits
     }
     size_t taken = p->pos;
     p->pos = 0;
+    p->scanned = 0;
     p->want = 0;
     return (ssize_t)taken;
 }
