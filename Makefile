@@ -6,6 +6,7 @@
 FASTPATH ?= 1
 SANITIZE ?=
 BUILD ?= build
+$(if $(BUILD),,$(error BUILD is empty))
 PREFIX ?= /usr/local
 CC = gcc
 CLANG ?= clang
@@ -41,13 +42,14 @@ main_obj := $(BUILD)/user/main.o
 
 unit_srcs := $(sort $(wildcard tests/unit/test_*.c))
 bpf_test_srcs := $(if $(skel),$(sort $(wildcard tests/bpf/test_*.c)))
-# Helpers shared by the tests of one kind or of both.
-helper_srcs := $(wildcard tests/lib/*.c)
-unit_helper_srcs := $(helper_srcs) $(filter-out $(unit_srcs),$(wildcard tests/unit/*.c))
-bpf_helper_srcs := $(if $(skel),$(helper_srcs) $(filter-out $(bpf_test_srcs),$(wildcard tests/bpf/*.c)))
+# What tests share: an archive, so that each gets what it uses.
+helper_srcs := $(sort $(filter-out $(unit_srcs) $(wildcard tests/bpf/test_*.c),\
+	$(wildcard tests/lib/*.c tests/unit/*.c $(if $(skel),tests/bpf/*.c))))
+helper_lib := $(BUILD)/libtests.a
 unit_tests := $(unit_srcs:%.c=$(BUILD)/%)
 bpf_tests := $(bpf_test_srcs:%.c=$(BUILD)/%)
-test_objs := $(call obj,$(unit_srcs) $(bpf_test_srcs) $(sort $(unit_helper_srcs) $(bpf_helper_srcs)))
+helper_objs := $(call obj,$(helper_srcs))
+test_objs := $(call obj,$(unit_srcs) $(bpf_test_srcs)) $(helper_objs)
 # C programs and BPF objects that end-to-end tests use.
 e2e_srcs := $(wildcard tests/e2e/*.c)
 e2e_bpf_srcs := $(filter %.bpf.c,$(e2e_srcs))
@@ -66,7 +68,8 @@ libs := -ljemalloc -lm $(if $(skel),-lxdp -lbpf -lelf -lz)
 
 bpf_arch := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 # Debian keeps asm/ in a directory per architecture, which clang -target bpf does not search.
-bpf_flags := -target bpf -g -O2 -mcpu=v3 -D__TARGET_ARCH_$(bpf_arch) -Wall -Wextra -Werror \
+# Headers are read as words for their checksums, hence -fno-strict-aliasing.
+bpf_flags := -target bpf -g -O2 -fno-strict-aliasing -mcpu=v3 -D__TARGET_ARCH_$(bpf_arch) -Wall -Wextra -Werror \
 	-Ivmlinux -Iinclude -Ibpf -idirafter /usr/include/$(shell uname -m)-linux-gnu
 
 dirs := $(sort $(BUILD) $(BUILD)/tests $(patsubst %/,%,$(dir $(objs) $(ctl_objs) $(test_objs))))
@@ -82,6 +85,8 @@ $(BUILD)/wirecachectl: $(ctl_objs) $(lib)
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(libs)
 
 $(lib): $(filter-out $(main_obj),$(objs)) $(BUILD)/.members
+$(helper_lib): $(helper_objs) $(BUILD)/.members
+$(lib) $(helper_lib):
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
@@ -92,7 +97,7 @@ $(BUILD)/%.o: %.c $(BUILD)/.flags | $(dirs) $(skel)
 # Stamps, rewritten only when what they hold changes. Flags: everything is rebuilt, so objects of two variants never
 # mix. Members: a source that was removed or renamed leaves the library.
 $(BUILD)/.flags: stamp = $(CC) $(all_cflags)
-$(BUILD)/.members: stamp = $(objs)
+$(BUILD)/.members: stamp = $(objs) $(helper_objs)
 $(BUILD)/.flags $(BUILD)/.members: FORCE | $(BUILD)
 	@echo '$(stamp)' | cmp -s - $@ || echo '$(stamp)' >$@
 
@@ -121,11 +126,7 @@ $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 
 # ---- tests ---------------------------------------------------------------------------------------------------
 
-$(unit_tests): $(BUILD)/%: $(BUILD)/%.o $(call obj,$(unit_helper_srcs)) $(lib)
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lcmocka $(libs)
-
-$(bpf_tests): $(BUILD)/%: $(BUILD)/%.o $(call obj,$(bpf_helper_srcs)) $(lib)
+$(unit_tests) $(bpf_tests): $(BUILD)/%: $(BUILD)/%.o $(helper_lib) $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ -lcmocka $(libs)
 
