@@ -172,14 +172,14 @@ static bool filter_type(struct wc_cmd_ctx *ctx, const struct wc_arg *type, struc
     return true;
 }
 
-/* All of argv[from..] are numbers of clients. */
-static bool check_ids(struct wc_cmd_ctx *ctx, uint32_t from, const char *error)
+/* All of argv[from..] are numbers; false: the reply is an error. */
+static bool check_ids(struct wc_cmd_ctx *ctx, uint32_t from)
 {
     int64_t id;
 
     for (uint32_t i = from; i < ctx->argc; i++) {
-        if (!wc_parse_int64(ctx->argv[i].ptr, ctx->argv[i].len, &id) || id < 1) {
-            wc_reply_error(ctx->reply, error);
+        if (!wc_parse_int64(ctx->argv[i].ptr, ctx->argv[i].len, &id)) {
+            wc_reply_error(ctx->reply, "ERR Invalid client ID");
             return false;
         }
     }
@@ -194,7 +194,7 @@ void wc_cmd_client_list(struct wc_cmd_ctx *ctx)
         if (!filter_type(ctx, &ctx->argv[3], &f))
             return;
     } else if (ctx->argc > 3 && wc_arg_is(&ctx->argv[2], "id")) {
-        if (!check_ids(ctx, 3, "ERR Invalid client ID"))
+        if (!check_ids(ctx, 3))
             return;
         f.ids = &ctx->argv[3];
         f.nids = ctx->argc - 3;

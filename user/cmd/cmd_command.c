@@ -188,7 +188,7 @@ void wc_cmd_command_info(struct wc_cmd_ctx *ctx)
         if (cmd)
             reply_command(ctx->reply, cmd);
         else
-            wc_reply_null_array(ctx->reply);
+            wc_reply_null(ctx->reply);
     }
 }
 

@@ -123,7 +123,7 @@ void wc_cmd_config_set(struct wc_cmd_ctx *ctx)
     bool done;
 
     if (ctx->argc % 2) {
-        wc_reply_wrong_arity(ctx->reply, wc_cmd_name(ctx));
+        wc_reply_error(ctx->reply, WC_ERR_SYNTAX);
         return;
     }
     pthread_mutex_lock(&ctx->server->config_lock);

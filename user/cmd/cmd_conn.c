@@ -52,7 +52,7 @@ void wc_cmd_select(struct wc_cmd_ctx *ctx)
     if (!wc_arg_int64(ctx, 1, &db))
         return;
     if (db < INT_MIN || db > INT_MAX) {
-        wc_reply_error(ctx->reply, WC_ERR_NOT_INT);
+        wc_reply_errorf(ctx->reply, "ERR value is out of range, value must between %d and %d", INT_MIN, INT_MAX);
     } else if (db < 0 || db >= ctx->server->config.databases) {
         wc_reply_error(ctx->reply, "ERR DB index is out of range");
     } else {

@@ -9,6 +9,7 @@
 
 #define ERR_OVERFLOW "ERR increment or decrement would overflow"
 #define ERR_FLOAT    "ERR value is not a valid float"
+#define FLOAT_CHARS  5120 /* as in Redis; the largest long double without an exponent has 4933 digits */
 
 /* Add delta under the key's lock. On success *sum is the new value, else the text of the error is returned. */
 static const char *add_locked(struct wc_cmd_ctx *ctx, const struct wc_key *key, int64_t delta, int64_t *sum)
@@ -82,7 +83,7 @@ void wc_cmd_decrby(struct wc_cmd_ctx *ctx)
 /* A decimal or hexadecimal number and nothing else, as Redis's getLongDoubleFromObject() takes it. */
 static bool parse_float(const char *s, size_t len, long double *out)
 {
-    char buf[256], *end;
+    char buf[FLOAT_CHARS], *end;
 
     if (len == 0 || len >= sizeof(buf) || isspace((unsigned char)s[0]))
         return false;
@@ -95,7 +96,7 @@ static bool parse_float(const char *s, size_t len, long double *out)
     return !(errno == ERANGE && (*out == HUGE_VALL || *out == -HUGE_VALL || fpclassify(*out) == FP_ZERO));
 }
 
-/* 17 decimals less trailing zeros, never an exponent. text holds 5 KiB: long doubles are long. Returns its length. */
+/* 17 decimals less trailing zeros, never an exponent. Returns its length. */
 static uint32_t print_float(char *text, size_t size, long double v)
 {
     int len = snprintf(text, size, "%.17Lf", v);
@@ -141,7 +142,7 @@ void wc_cmd_incrbyfloat(struct wc_cmd_ctx *ctx)
 {
     struct wc_key key = wc_arg_key(ctx, 1);
     const char *error;
-    char text[5120];
+    char text[FLOAT_CHARS];
     uint32_t len;
 
     wc_key_lock(ctx, &key);
