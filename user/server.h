@@ -61,19 +61,21 @@ struct wc_server {
 
 #define WC_NAME_MAX 64
 
-/* Protocol state of one client, embedded in its connection. */
+/* Protocol state of one client, embedded in its connection. Its worker alone changes it; what is atomic may be read by
+ * another worker's CLIENT LIST meanwhile (relaxed will do). */
 struct wc_client {
     uint64_t id;
-    int db;
+    _Atomic int db;
     bool authenticated;
-    int resp; /* 2 or 3 */
+    _Atomic int resp; /* 2 or 3 */
     bool close_after_reply;
     char name[WC_NAME_MAX * 4]; /* CLIENT SETNAME; "" when none */
     char lib_name[WC_NAME_MAX], lib_ver[WC_NAME_MAX];
     char addr[64], laddr[64]; /* ip:port, [ip6]:port */
-    int64_t created_ms, last_ms;
-    int last_cmd; /* row in the command table, -1 none */
-    uint64_t ncommands, in_bytes, out_bytes;
+    int64_t created_ms;
+    _Atomic int64_t last_ms;
+    _Atomic int last_cmd; /* row in the command table, -1 none */
+    _Atomic uint64_t ncommands, in_bytes, out_bytes;
     int fd;
     int64_t sleep_ms;    /* set by DEBUG SLEEP: the worker blocks this long before it goes on */
     _Atomic bool killed; /* wc_server_kill_client(): its worker closes it */

@@ -26,6 +26,11 @@ static struct wc_conn *conn_of(struct wc_io *io)
     return (struct wc_conn *)((char *)io - offsetof(struct wc_conn, io));
 }
 
+static void touch(struct wc_conn *c)
+{
+    atomic_store_explicit(&c->client.last_ms, c->worker->now_ms, memory_order_relaxed);
+}
+
 static size_t pending_output(const struct wc_conn *c)
 {
     return c->sending.len - c->sending.sent + c->out.len;
@@ -160,7 +165,7 @@ static void commit(struct wc_conn *c)
 static void count_output(struct wc_conn *c, size_t n)
 {
     c->produced += (uint32_t)n;
-    c->client.out_bytes += n;
+    wc_stat_add(&c->client.out_bytes, n);
     wc_stat_add(&c->worker->stats.net_output_bytes, n);
 }
 
@@ -228,7 +233,7 @@ static size_t run_batch(struct wc_conn *c, const char *buf, size_t len, bool *fu
         c->out.resp = client->resp;
         ctx.argc = c->parser.argc;
         ctx.argv = c->parser.argv;
-        client->ncommands++;
+        wc_stat_add(&client->ncommands, 1);
         wc_cmd_execute(&ctx);
         if (__builtin_expect(client->sleep_ms > 0, 0)) {
             sleep_for(w, client->sleep_ms);
@@ -360,8 +365,8 @@ static void on_received(struct wc_io *io, char *data, ssize_t n)
         discard(c, (size_t)n);
         return;
     }
-    c->client.in_bytes += (uint64_t)n;
-    c->client.last_ms = c->worker->now_ms;
+    wc_stat_add(&c->client.in_bytes, (uint64_t)n);
+    touch(c);
     if (!c->in.data && !c->paused) {
         process_received(c, data, (size_t)n);
         return;
@@ -385,7 +390,7 @@ static void on_sent(struct wc_io *io, ssize_t n)
         return;
     }
     c->sending.sent += (size_t)n;
-    c->client.last_ms = c->worker->now_ms;
+    touch(c);
     if (c->sending.sent < c->sending.len)
         return;
     wc_pool_put(&c->worker->pool, c->sending.data, c->sending.cap);
@@ -439,7 +444,8 @@ void wc_conn_open(struct wc_worker *w, int fd, bool tcp, const char *addr, const
     wc_client_init(&c->client, w->server, fd);
     snprintf(c->client.addr, sizeof(c->client.addr), "%s", addr);
     snprintf(c->client.laddr, sizeof(c->client.laddr), "%s", laddr);
-    c->client.created_ms = c->client.last_ms = w->now_ms;
+    c->client.created_ms = w->now_ms;
+    touch(c);
 
     int err = wc_loop_start(w->loop, &c->io);
     if (err) {

@@ -24,10 +24,10 @@ struct wc_conn {
     struct wc_io io;
     struct wc_worker *worker;
     enum wc_conn_state state;
-    bool counted;  /* in connected_clients; not when refused or closing */
-    bool paused;   /* too many replies wait: nothing is received or executed until they are sent */
-    bool peer_eof; /* the peer sends nothing more */
-    int fastpath;  /* connection number of the kernel half, -1 none */
+    _Atomic bool counted; /* in connected_clients; not when refused or closing */
+    bool paused;          /* too many replies wait: nothing is received or executed until they are sent */
+    bool peer_eof;        /* the peer sends nothing more */
+    int fastpath;         /* connection number of the kernel half, -1 none */
     uint32_t consumed, produced;
     struct wc_inbuf in;  /* a request in part, or requests that wait while paused */
     struct wc_reply out; /* replies not given to the loop yet */

@@ -273,9 +273,10 @@ void wc_reply_verbatim(struct wc_reply *r, const char *ext3, const char *data, s
         return;
     *p++ = '=';
     p = put_crlf(put_unsigned(p, len + 4));
-    memcpy(p, ext3, 3);
-    p[3] = ':';
+    for (int i = 0; i < 3; i++)
+        *p++ = ext3[i];
+    *p++ = ':';
     if (len)
-        memcpy(p + 4, data, len);
-    r->len = (size_t)(put_crlf(p + 4 + len) - r->buf);
+        memcpy(p, data, len);
+    r->len = (size_t)(put_crlf(p + len) - r->buf);
 }
