@@ -18,7 +18,6 @@ Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.SECONDARY: # keep the BPF objects, which make takes for intermediate files
 MAKEFLAGS += --no-builtin-rules
 
 # ---- what there is -------------------------------------------------------------------------------------------
@@ -31,7 +30,8 @@ srcs := $(filter-out user/fastpath/%,$(srcs)) $(wildcard user/fastpath/none.c)
 ctl_srcs :=
 else
 srcs := $(filter-out user/fastpath/none.c,$(srcs))
-skel := $(patsubst bpf/%.bpf.c,$(BUILD)/%.skel.h,$(wildcard bpf/*.bpf.c))
+bpf_objs := $(patsubst bpf/%.c,$(BUILD)/%.o,$(wildcard bpf/*.bpf.c))
+skel := $(bpf_objs:.bpf.o=.skel.h)
 endif
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -97,8 +97,9 @@ $(BUILD)/%.o: %.c $(BUILD)/.flags | $(dirs) $(skel)
 # Stamps, rewritten only when what they hold changes. Flags: everything is rebuilt, so objects of two variants never
 # mix. Members: a source that was removed or renamed leaves the library.
 $(BUILD)/.flags: stamp = $(CC) $(all_cflags)
+$(BUILD)/.bpf-flags: stamp = $(CLANG) $(bpf_flags)
 $(BUILD)/.members: stamp = $(objs) $(helper_objs)
-$(BUILD)/.flags $(BUILD)/.members: FORCE | $(BUILD)
+$(BUILD)/.flags $(BUILD)/.bpf-flags $(BUILD)/.members: FORCE | $(BUILD)
 	@echo '$(stamp)' | cmp -s - $@ || echo '$(stamp)' >$@
 
 $(dirs):
@@ -114,13 +115,13 @@ define build_bpf
 endef
 
 # bpf/x.bpf.c: x.bpf.o, and x.skel.h with struct x_bpf.
-$(BUILD)/%.bpf.o: bpf/%.bpf.c | $(dirs)
+$(bpf_objs): $(BUILD)/%.bpf.o: bpf/%.bpf.c $(BUILD)/.bpf-flags | $(dirs)
 	$(build_bpf)
 
-$(BUILD)/tests/%.bpf.o: tests/e2e/%.bpf.c | $(dirs)
+$(e2e_bpf): $(BUILD)/tests/%.bpf.o: tests/e2e/%.bpf.c $(BUILD)/.bpf-flags | $(dirs)
 	$(build_bpf)
 
-$(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
+$(skel): $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
 
@@ -177,4 +178,4 @@ help: ## This list
 FORCE:
 .PHONY: all tests check check-unit check-bpf check-e2e bench lint run install clean help FORCE
 
--include $(patsubst %.o,%.d,$(objs) $(ctl_objs) $(test_objs) $(skel:.skel.h=.bpf.o) $(e2e_bpf)) $(e2e_progs:=.d)
+-include $(patsubst %.o,%.d,$(objs) $(ctl_objs) $(test_objs) $(bpf_objs) $(e2e_bpf)) $(e2e_progs:=.d)
