@@ -25,27 +25,31 @@ static const char denied[] =
     "option. 4) Set up an authentication password for the default user. NOTE: You only need to do one of the above "
     "things in order for the server to start accepting connections from the outside.\r\n";
 
-static bool is_loopback(const struct sockaddr_storage *ss)
+union addr {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+};
+
+static bool is_loopback(const union addr *a)
 {
-    if (ss->ss_family == AF_INET)
-        return (ntohl(((const struct sockaddr_in *)ss)->sin_addr.s_addr) >> 24) == 127;
-    const struct in6_addr *a = &((const struct sockaddr_in6 *)ss)->sin6_addr;
-    return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == 127);
+    if (a->any.sa_family == AF_INET)
+        return (ntohl(a->in.sin_addr.s_addr) >> 24) == 127;
+    const struct in6_addr *ip = &a->in6.sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == 127);
 }
 
 /* ip:port or [ip6]:port */
-static void print_addr(const struct sockaddr_storage *ss, char *out, size_t size)
+static void print_addr(const union addr *a, char *out, size_t size)
 {
     char ip[INET6_ADDRSTRLEN] = "?";
 
-    if (ss->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *s = (const struct sockaddr_in6 *)ss;
-        inet_ntop(AF_INET6, &s->sin6_addr, ip, sizeof(ip));
-        snprintf(out, size, "[%s]:%d", ip, ntohs(s->sin6_port));
+    if (a->any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &a->in6.sin6_addr, ip, sizeof(ip));
+        snprintf(out, size, "[%s]:%d", ip, ntohs(a->in6.sin6_port));
     } else {
-        const struct sockaddr_in *s = (const struct sockaddr_in *)ss;
-        inet_ntop(AF_INET, &s->sin_addr, ip, sizeof(ip));
-        snprintf(out, size, "%s:%d", ip, ntohs(s->sin_port));
+        inet_ntop(AF_INET, &a->in.sin_addr, ip, sizeof(ip));
+        snprintf(out, size, "%s:%d", ip, ntohs(a->in.sin_port));
     }
 }
 
@@ -66,10 +70,12 @@ void wc_admit(struct wc_worker *w, int fd, bool tcp)
     bool local = true;
 
     if (tcp) {
-        struct sockaddr_storage peer = {0}, own = {0};
+        union addr peer, own;
         socklen_t peer_len = sizeof(peer), own_len = sizeof(own);
-        getpeername(fd, (struct sockaddr *)&peer, &peer_len);
-        getsockname(fd, (struct sockaddr *)&own, &own_len);
+        memset(&peer, 0, sizeof(peer));
+        memset(&own, 0, sizeof(own));
+        getpeername(fd, &peer.any, &peer_len);
+        getsockname(fd, &own.any, &own_len);
         print_addr(&peer, addr, sizeof(addr));
         print_addr(&own, laddr, sizeof(laddr));
         local = is_loopback(&peer);

@@ -16,7 +16,6 @@
 #define OUTPUT_HIGH (1024 * 1024)     /* pending output at which a client's input has to wait */
 #define OUTPUT_LOW  (OUTPUT_HIGH / 4) /* ... until it is down to this */
 #define RECV_MIN    4096              /* room made for each receive */
-#define GROW_STEP   (1024 * 1024)     /* memory lent on the word of a bulk's header */
 #define LINGER_MS   2000
 #define LINGER_MAX  (256 * 1024) /* bytes thrown away before the connection is cut */
 #define MAX_CLOSING 128          /* per worker; beyond, connections are cut without lingering */
@@ -328,11 +327,10 @@ static char *on_recv_buffer(struct wc_io *io, size_t *cap)
         return NULL;
     size_t used = wc_inbuf_used(&c->in), want = c->parser.want;
     size_t missing = want > used ? want - used : 1;
-    /* A bulk's header may promise half a gigabyte: memory follows what really arrives. */
-    size_t step = used > GROW_STEP ? used : GROW_STEP;
-    size_t room = missing < step ? missing : step;
-    if (wc_inbuf_reserve(&c->in, &c->worker->pool, room > RECV_MIN ? room : RECV_MIN, want))
-        return NULL;
+    /* All that a bulk's header promises, at once: pages that are never received into cost nothing, and copying while
+     * growing would. Unauthenticated clients cannot promise much. */
+    if (wc_inbuf_reserve(&c->in, &c->worker->pool, missing > RECV_MIN ? missing : RECV_MIN, want))
+        return NULL; /* in smaller steps, then */
     *cap = c->in.cap - c->in.len;
     /* Of a large request no more than its end, so that the next one does not start in its buffer. */
     if (missing > WC_BUF_CHUNK && *cap > missing)

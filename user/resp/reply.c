@@ -17,6 +17,11 @@ static char *grow(struct wc_reply *r, size_t n)
     size_t cap = r->cap < FIRST_CAP ? FIRST_CAP : r->cap * 2;
     if (cap < r->len + n)
         cap = r->len + n;
+    if (r->len == 0) { /* nothing that realloc would have to copy */
+        free(r->buf);
+        r->buf = NULL;
+        r->cap = 0;
+    }
     char *buf = realloc(r->buf, cap);
     if (!buf) {
         r->failed = true;
