@@ -185,7 +185,7 @@ static void run(struct world *w, const char *script)
             len = (size_t)(out + 2 - want);
             continue;
         }
-        if (w->reply.len != len || memcmp(w->reply.buf, want, len) != 0)
+        if (w->reply.len != len || (len && memcmp(w->reply.buf, want, len) != 0))
             fail_msg("%s\nreply: %.*s\nwanted: %.*s", asked, (int)w->reply.len, w->reply.buf, (int)len, want);
         len = w->reply.len = 0;
         if (strncmp(line, ">>> ", 4) == 0) {
@@ -197,7 +197,7 @@ static void run(struct world *w, const char *script)
             fail_msg("what is this: %.*s", (int)(end - line), line);
         }
     }
-    if (w->reply.len != len || memcmp(w->reply.buf, want, len) != 0)
+    if (w->reply.len != len || (len && memcmp(w->reply.buf, want, len) != 0))
         fail_msg("%s\nreply: %.*s\nwanted: %.*s", asked, (int)w->reply.len, w->reply.buf, (int)len, want);
 }
 
