@@ -35,8 +35,9 @@ static inline void wc_stat_add(_Atomic uint64_t *c, uint64_t n)
 /* What INFO remembers between calls; guarded by config_lock. All zero at start. */
 struct wc_info_state {
     uint64_t base[WC_STAT_WORDS]; /* the workers' sums at the last CONFIG RESETSTAT, subtracted since */
-    uint64_t base_hits, base_misses, base_in, base_out, base_expired; /* the kernel's and the store's */
-    int64_t sample_ms;                                                /* last look at the totals, for rates */
+    uint64_t base_hits, base_misses, base_in, base_out; /* the kernel's */
+    uint64_t base_expired, base_evicted;                /* the store's */
+    int64_t sample_ms;                                  /* last look at the totals, for rates */
     uint64_t sample_commands, sample_in, sample_out;
     uint64_t commands_per_s, in_per_s, out_per_s;
 };

@@ -297,6 +297,31 @@ static void test_maxmemory(void **state)
            ">>> SET k 2\n<<< +OK\n");
 }
 
+/* Writes go on, and memory stays at the limit: one command makes room for what the last ones brought. */
+static void test_eviction(void **state)
+{
+    struct world *w = *state;
+    char line[300], value[200];
+
+    memset(value, 'v', sizeof(value));
+    run(w, ">>> CONFIG SET maxmemory 1mb maxmemory-policy allkeys-lru\n<<< +OK\n");
+    for (int i = 0; i < 20000; i++) {
+        snprintf(line, sizeof(line), "SET %d %.*s", i, (int)sizeof(value), value);
+        assert_string_equal(ask(w, line), "+OK\r\n");
+        assert_true(wc_store_used_bytes(w->server.store) < (1 << 20) + 65536);
+    }
+    assert_true(wc_store_evicted_total(w->server.store) > 10000);
+    assert_non_null(strstr(ask(w, "INFO stats"), "\r\nevicted_keys:1"));
+    /* volatile policies: no key has an expiry, so nothing may go */
+    run(w, ">>> CONFIG SET maxmemory-policy volatile-ttl maxmemory 500kb\n<<< +OK\n"
+           ">>> SET k v\n<<< -OOM command not allowed when used memory > 'maxmemory'.\n"
+           ">>> CONFIG SET maxmemory-policy allkeys-random\n<<< +OK\n");
+    /* a lowered limit is reached by and by */
+    for (int i = 0; i < 1000 && wc_store_used_bytes(w->server.store) > 512000 + 65536; i++)
+        assert_string_equal(ask(w, "SET k v"), "+OK\r\n");
+    assert_true(wc_store_used_bytes(w->server.store) < 512000 + 65536);
+}
+
 /* ---- strings ---- */
 
 static void test_set(void **state)
@@ -917,6 +942,7 @@ int main(void)
         T(test_table),
         T(test_statistics),
         T(test_maxmemory),
+        T(test_eviction),
         T(test_set),
         T(test_set_with_expiry),
         T(test_getex_getdel),

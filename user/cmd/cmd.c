@@ -141,11 +141,57 @@ static bool must_authenticate(const struct wc_cmd_ctx *ctx, const struct wc_comm
     return !ctx->client->authenticated && !(cmd->flags & WC_CMD_NO_AUTH) && ctx->server->config.requirepass[0];
 }
 
+/* How each maxmemory-policy evicts. */
+static const struct {
+    enum wc_evict_by by;
+    bool volatile_only;
+} policies[] = {
+    [WC_POLICY_NOEVICTION] = {WC_EVICT_RANDOM, false}, /* not looked at */
+    [WC_POLICY_ALLKEYS_LRU] = {WC_EVICT_LRU, false},       [WC_POLICY_ALLKEYS_LFU] = {WC_EVICT_LFU, false},
+    [WC_POLICY_ALLKEYS_RANDOM] = {WC_EVICT_RANDOM, false}, [WC_POLICY_VOLATILE_LRU] = {WC_EVICT_LRU, true},
+    [WC_POLICY_VOLATILE_LFU] = {WC_EVICT_LFU, true},       [WC_POLICY_VOLATILE_RANDOM] = {WC_EVICT_RANDOM, true},
+    [WC_POLICY_VOLATILE_TTL] = {WC_EVICT_TTL, true},
+};
+
+/* One command evicts no more than this and some times what it brings: when maxmemory was lowered, the excess is worked
+ * off by many commands, a little by each, and still shrinks. */
+#define EVICT_BYTES 65536
+#define EVICT_TIMES 4
+
+static uint64_t argument_bytes(const struct wc_cmd_ctx *ctx)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < ctx->argc; i++)
+        sum += ctx->argv[i].len;
+    return sum;
+}
+
+/* Memory is over the limit: make room. false: there is nothing (more) that may go. */
+static bool make_room(const struct wc_cmd_ctx *ctx, uint64_t limit)
+{
+    enum wc_maxmemory_policy policy = ctx->server->config.maxmemory_policy;
+    uint64_t quota = EVICT_BYTES + EVICT_TIMES * argument_bytes(ctx), gained = 0;
+    struct wc_store *store = ctx->server->store;
+
+    if (policy == WC_POLICY_NOEVICTION)
+        return false;
+    while (gained < quota && wc_store_used_estimate(store) > limit) {
+        size_t bytes = wc_store_evict(store, policies[policy].by, policies[policy].volatile_only, ctx->now_ms);
+
+        if (!bytes)
+            return false;
+        gained += bytes;
+    }
+    return true;
+}
+
 static bool out_of_memory(const struct wc_cmd_ctx *ctx, const struct wc_command *cmd)
 {
     uint64_t limit = ctx->server->config.maxmemory;
 
-    return limit && cmd->flags & WC_CMD_DENYOOM && wc_store_used_estimate(ctx->server->store) > limit;
+    return limit && cmd->flags & WC_CMD_DENYOOM && wc_store_used_estimate(ctx->server->store) > limit &&
+           !make_room(ctx, limit);
 }
 
 /* true: the command must not run, and the reply says why. */

@@ -175,7 +175,7 @@ static void add_stats(struct info *info)
     add(info, "instantaneous_output_kbps:%.2f", (double)t->out_per_s / 1024);
     add_count(info, "rejected_connections", &t->stats.rejected_connections);
     add_number(info, "expired_keys", t->expired_keys);
-    add(info, "evicted_keys:0");
+    add_number(info, "evicted_keys", t->evicted_keys);
     add_count(info, "keyspace_hits", &t->stats.keyspace_hits);
     add_count(info, "keyspace_misses", &t->stats.keyspace_misses);
     add_count(info, "total_error_replies", &t->stats.errors);

@@ -11,8 +11,10 @@ static void count_keys(struct wc_cmd_ctx *ctx, bool (*fn)(struct wc_cmd_ctx *, c
 
     if (!wc_keys_lock(ctx, &keys, 1))
         return;
-    for (size_t i = 0; i < keys.n; i++)
+    for (size_t i = 0; i < keys.n; i++) {
+        wc_keys_prefetch(ctx, &keys, i);
         n += fn(ctx, &keys.key[i]);
+    }
     wc_keys_unlock(ctx, &keys);
     wc_reply_int(ctx->reply, n);
 }
@@ -41,7 +43,7 @@ static bool touch_one(struct wc_cmd_ctx *ctx, const struct wc_key *key)
 
     wc_count_lookup(ctx, e != NULL);
     if (e)
-        wc_entry_touch(e, ctx->now_ms);
+        wc_store_touch(ctx->server->store, key, e, ctx->now_ms);
     return e != NULL;
 }
 

@@ -94,7 +94,7 @@ void wc_cmd_strlen(struct wc_cmd_ctx *ctx)
     e = wc_store_find(ctx->server->store, ctx->client->db, &key, ctx->now_ms);
     wc_count_lookup(ctx, e != NULL);
     if (e)
-        wc_entry_touch(e, ctx->now_ms);
+        wc_store_touch(ctx->server->store, &key, e, ctx->now_ms);
     len = value_len(e);
     wc_key_unlock(ctx, &key);
     wc_reply_int(ctx->reply, len);
@@ -128,7 +128,7 @@ void wc_cmd_getrange(struct wc_cmd_ctx *ctx)
     e = wc_store_find(ctx->server->store, ctx->client->db, &key, ctx->now_ms);
     wc_count_lookup(ctx, e != NULL);
     if (e) {
-        wc_entry_touch(e, ctx->now_ms);
+        wc_store_touch(ctx->server->store, &key, e, ctx->now_ms);
         value = wc_entry_value(e, scratch);
     }
     if (clamp_range(&start, &end, value.len))

@@ -13,7 +13,7 @@ static struct wc_entry *find_to_read(struct wc_cmd_ctx *ctx, const struct wc_key
 
     wc_count_lookup(ctx, e != NULL);
     if (e)
-        wc_entry_touch(e, ctx->now_ms);
+        wc_store_touch(ctx->server->store, key, e, ctx->now_ms);
     return e;
 }
 
@@ -55,8 +55,10 @@ void wc_cmd_mget(struct wc_cmd_ctx *ctx)
     if (!wc_keys_lock(ctx, &keys, 1))
         return;
     wc_reply_array(ctx->reply, keys.n);
-    for (size_t i = 0; i < keys.n; i++)
+    for (size_t i = 0; i < keys.n; i++) {
+        wc_keys_prefetch(ctx, &keys, i);
         reply_value(ctx, find_to_read(ctx, &keys.key[i]));
+    }
     wc_keys_unlock(ctx, &keys);
 }
 
@@ -324,8 +326,10 @@ static int mset(struct wc_cmd_ctx *ctx, bool nx)
         wc_keys_unlock(ctx, &keys);
         return 0;
     }
-    for (size_t i = 0; i < keys.n && !err; i++)
+    for (size_t i = 0; i < keys.n && !err; i++) {
+        wc_keys_prefetch(ctx, &keys, i);
         err = put(ctx, &keys.key[i], &ctx->argv[2 + 2 * i], WC_NO_EXPIRE);
+    }
     wc_keys_unlock(ctx, &keys);
     if (err)
         wc_reply_store_error(ctx->reply, err);

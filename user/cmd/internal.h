@@ -68,6 +68,14 @@ struct wc_keys {
 bool wc_keys_lock(struct wc_cmd_ctx *ctx, struct wc_keys *keys, uint32_t step);
 void wc_keys_unlock(struct wc_cmd_ctx *ctx, struct wc_keys *keys);
 
+/* Call before key i is looked up, in order: has the next few keys fetched into the cache together, where one after
+ * the other would wait for memory each. */
+static inline void wc_keys_prefetch(struct wc_cmd_ctx *ctx, const struct wc_keys *keys, size_t i)
+{
+    if (i % 16 == 0)
+        wc_store_prefetch(ctx->server->store, ctx->client->db, keys->key + i, keys->n - i < 16 ? keys->n - i : 16);
+}
+
 /* Count a lookup for keyspace_hits and keyspace_misses, as Redis does for commands that read. */
 static inline void wc_count_lookup(struct wc_cmd_ctx *ctx, bool hit)
 {

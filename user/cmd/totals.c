@@ -63,6 +63,7 @@ void wc_totals_get(struct wc_server *server, int64_t now_ms, struct wc_totals *o
     sum_workers(server, word);
     wc_fastpath_totals(server->fastpath, &out->kernel);
     out->expired_keys = wc_store_expired_total(server->store);
+    out->evicted_keys = wc_store_evicted_total(server->store);
 
     pthread_mutex_lock(&server->config_lock);
     for (size_t w = 0; w < WC_STAT_WORDS; w++)
@@ -72,6 +73,7 @@ void wc_totals_get(struct wc_server *server, int64_t now_ms, struct wc_totals *o
     out->kernel.in_bytes -= info->base_in;
     out->kernel.out_bytes -= info->base_out;
     out->expired_keys -= info->base_expired;
+    out->evicted_keys -= info->base_evicted;
     add_kernel_share(out);
     take_rates(server, now_ms, out);
     pthread_mutex_unlock(&server->config_lock);
@@ -90,6 +92,7 @@ void wc_totals_reset(struct wc_server *server)
     info->base_in = kernel.in_bytes;
     info->base_out = kernel.out_bytes;
     info->base_expired = wc_store_expired_total(server->store);
+    info->base_evicted = wc_store_evicted_total(server->store);
     info->sample_ms = wc_store_now_ms();
     info->sample_commands = info->sample_in = info->sample_out = 0;
     info->commands_per_s = info->in_per_s = info->out_per_s = 0;

@@ -8,7 +8,7 @@
 struct wc_totals {
     struct wc_stats stats;            /* with the kernel's share added where Redis's fields mean both */
     struct wc_fastpath_totals kernel; /* its share alone */
-    uint64_t expired_keys;
+    uint64_t expired_keys, evicted_keys;
     uint64_t commands_per_s, in_per_s, out_per_s; /* since an INFO at least 100 ms ago */
 };
 

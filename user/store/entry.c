@@ -26,14 +26,6 @@ struct wc_value wc_entry_value(const struct wc_entry *e, char *scratch)
     return (struct wc_value){.ptr = wc_entry_value_bytes(e), .len = e->vlen};
 }
 
-void wc_entry_touch(struct wc_entry *e, int64_t now_ms)
-{
-    uint32_t clock = wc_entry_clock(now_ms);
-
-    if (e->access != clock) /* keep the line clean: most reads of a hot key fall into the same second */
-        e->access = clock;
-}
-
 void wc_entry_fill(struct wc_entry *e, const char *key, uint32_t klen, const char *value, uint32_t vlen,
                    int64_t expire_at_ms)
 {
@@ -55,8 +47,9 @@ struct wc_entry *wc_entry_new(const char *key, uint32_t klen, const char *value,
 
     if (!e)
         return NULL;
-    e->access = 0;
     e->spare = 0;
+    e->clock = 0;
+    e->freq = 0;
     wc_entry_fill(e, key, klen, value, vlen, expire_at_ms);
     return e;
 }

@@ -30,7 +30,8 @@ struct wc_entry {
     uint32_t klen : 30;
     uint32_t has_expire : 1;
     uint32_t spare : 1;
-    uint32_t access; /* last access, in wc_entry_clock() units; for eviction */
+    uint32_t clock : 24; /* last access, wc_entry_clock(); eviction looks at these two, see evict.c */
+    uint32_t freq : 8;   /* logarithmic count of accesses, ageing */
     char data[];
 };
 
@@ -77,14 +78,15 @@ static inline bool wc_entry_expired(const struct wc_entry *e, int64_t now_ms)
     return e->has_expire && wc_entry_expire(e) <= now_ms;
 }
 
-/* The unit of `access`: about a second. */
+/* Seconds, more or less; wraps after half a year, and then a key that idle seems younger. */
+#define WC_CLOCK_MASK 0xffffff
 static inline uint32_t wc_entry_clock(int64_t now_ms)
 {
-    return (uint32_t)((uint64_t)now_ms >> 10);
+    return (uint32_t)((uint64_t)now_ms >> 10) & WC_CLOCK_MASK;
 }
 
-/* Everything but `access` from the arguments (value NULL: vlen zero bytes); the allocation must have the right size
- * class already. */
+/* Everything but clock and freq from the arguments (value NULL: vlen zero bytes); the allocation must have the right
+ * size class already. */
 void wc_entry_fill(struct wc_entry *e, const char *key, uint32_t klen, const char *value, uint32_t vlen,
                    int64_t expire_at_ms);
 /* NULL when out of memory. Free with free(). */

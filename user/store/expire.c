@@ -36,7 +36,7 @@ static void remove_expired(struct wc_store *s, struct wc_shard *shard, int db, u
 
     key.hash = wc_store_hash(key.ptr, key.len);
     wc_store_remove(s, shard, db, &key, word);
-    wc_store_count_expired(shard);
+    wc_shard_count(&shard->expired);
 }
 
 /* The last word of the chain that is still to be looked at moves into a hole, so look at the same place again; and the

@@ -9,7 +9,7 @@
 #include "store/store.h"
 #include "store/table.h"
 
-/* One shard: 64 bytes and a table per database, created with its first key. Shards start on cache lines of their own,
+/* One shard: 56 bytes and a table per database, created with its first key. Shards start on cache lines of their own,
  * and database 0's table pointer shares the lock's line. */
 struct wc_shard {
     struct wc_mutex lock;
@@ -18,7 +18,8 @@ struct wc_shard {
     size_t cursor_bucket;
     /* written under the lock, read without */
     _Atomic int64_t unreported; /* bytes not yet added to store.used */
-    _Atomic uint64_t expired;
+    _Atomic uint64_t expired, evicted;
+    uint32_t random; /* state of wc_shard_random() */
     struct wc_table *tables[];
 };
 
@@ -29,8 +30,9 @@ struct wc_store {
     size_t shard_stride;
     char *shards;
     struct wc_store_observer observer;
-    _Atomic uint32_t clock;      /* wc_entry_clock() of the last expiry cycle: access time of new entries */
-    _Atomic uint32_t next_shard; /* where the next expiry cycle begins */
+    _Atomic uint32_t clock;       /* wc_entry_clock() of the last expiry cycle: access time of new entries */
+    _Atomic uint32_t next_shard;  /* where the next expiry cycle begins */
+    _Atomic uint32_t next_victim; /* which shard the next eviction is from */
     _Atomic uint64_t peak;
     /* flushed tables being freed in the background */
     pthread_mutex_t reap_lock;
@@ -55,11 +57,24 @@ void wc_store_account(struct wc_store *s, struct wc_shard *shard, int64_t delta)
 void wc_store_remove(struct wc_store *s, struct wc_shard *shard, int db, const struct wc_key *key, uint64_t *word);
 /* Give a bucket back after a removal; not during a walk over buckets. */
 void wc_store_shrink(struct wc_store *s, struct wc_shard *shard, int db);
-/* Count one expired key. */
-static inline void wc_store_count_expired(struct wc_shard *shard)
+/* Count under the lock what is read without. */
+static inline void wc_shard_count(_Atomic uint64_t *counter)
 {
-    atomic_store_explicit(&shard->expired, atomic_load_explicit(&shard->expired, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
+
+/* Good enough for sampling: xorshift. */
+static inline uint32_t wc_shard_random(struct wc_shard *shard)
+{
+    uint32_t x = shard->random;
+
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return shard->random = x;
+}
+
+/* Access time and frequency of a new entry. */
+void wc_entry_start(struct wc_entry *e, uint32_t clock);
 
 #endif

@@ -42,6 +42,8 @@ struct wc_store *wc_store_new(uint32_t shards, int databases)
         return NULL;
     }
     memset(s->shards, 0, bytes);
+    for (uint32_t i = 0; i < shards; i++)
+        wc_store_shard(s, i)->random = (uint32_t)wc_store_hash((char *)&i, sizeof(i)) | 1;
     atomic_store(&s->clock, wc_entry_clock(wc_store_now_ms()));
     pthread_mutex_init(&s->reap_lock, NULL);
     pthread_cond_init(&s->reap_done, NULL);
@@ -202,6 +204,15 @@ uint64_t wc_store_expired_total(const struct wc_store *s)
     return sum;
 }
 
+uint64_t wc_store_evicted_total(const struct wc_store *s)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < s->nshards; i++)
+        sum += atomic_load_explicit(&wc_store_shard(s, i)->evicted, memory_order_relaxed);
+    return sum;
+}
+
 void wc_store_stats(struct wc_store *s, int db, struct wc_store_stats *out)
 {
     unsigned __int128 sum = 0;
@@ -265,6 +276,22 @@ static uint64_t *find_word(const struct wc_shard *shard, int db, const struct wc
     return t ? wc_table_find(t, key) : NULL;
 }
 
+void wc_store_prefetch(struct wc_store *s, int db, const struct wc_key *keys, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct wc_table *t = wc_store_shard_of_key(s, &keys[i])->tables[db];
+
+        if (t)
+            wc_table_prefetch_bucket(t, keys[i].hash);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct wc_table *t = wc_store_shard_of_key(s, &keys[i])->tables[db];
+
+        if (t)
+            wc_table_prefetch_entry(t, keys[i].hash);
+    }
+}
+
 struct wc_entry *wc_store_find(struct wc_store *s, int db, const struct wc_key *key, int64_t now_ms)
 {
     struct wc_shard *shard = wc_store_shard_of_key(s, key);
@@ -278,7 +305,7 @@ struct wc_entry *wc_store_find(struct wc_store *s, int db, const struct wc_key *
         return e;
     wc_store_remove(s, shard, db, key, word);
     wc_store_shrink(s, shard, db);
-    wc_store_count_expired(shard);
+    wc_shard_count(&shard->expired);
     return NULL;
 }
 
@@ -302,7 +329,7 @@ static int create(struct wc_store *s, struct wc_shard *shard, int db, const stru
     e = wc_entry_new(key->ptr, key->len, value, len, expire_at_ms);
     if (!e)
         return -ENOMEM;
-    e->access = atomic_load_explicit(&s->clock, memory_order_relaxed);
+    wc_entry_start(e, atomic_load_explicit(&s->clock, memory_order_relaxed));
     before = t->bytes;
     err = wc_table_insert(t, key->hash, e);
     if (err)
@@ -327,7 +354,8 @@ static int overwrite(struct wc_store *s, struct wc_shard *shard, int db, const s
         e = wc_entry_new(key->ptr, key->len, value, len, expire_at_ms);
         if (!e)
             return -ENOMEM;
-        e->access = old->access;
+        e->clock = old->clock;
+        e->freq = old->freq;
         wc_table_uncount(t, old);
         free(old);
     }

@@ -86,8 +86,11 @@ void wc_store_flush_shard(struct wc_store *s, int db, uint32_t shard);
 /* The value. scratch (at least 24 bytes) is used when the value is kept as an integer. */
 struct wc_value wc_entry_value(const struct wc_entry *e, char *scratch);
 int64_t wc_entry_expire(const struct wc_entry *e); /* WC_NO_EXPIRE or ms */
-/* Mark as read at now (LRU/LFU). Does nothing when the policy does not need it. */
-void wc_entry_touch(struct wc_entry *e, int64_t now_ms);
+/* The entry was used: remember it for eviction. Also for uses elsewhere (the kernel's answers), one call for each look.
+ */
+void wc_store_touch(struct wc_store *s, const struct wc_key *key, struct wc_entry *e, int64_t now_ms);
+/* Fetch what lookups of n keys will need into the cache. For some ten keys, not hundreds: they must fit it. */
+void wc_store_prefetch(struct wc_store *s, int db, const struct wc_key *keys, size_t n);
 
 /* ---- these lock by themselves ---- */
 
@@ -97,12 +100,18 @@ void wc_store_flush(struct wc_store *s, int db, bool background);
 /* One slice of the active expiry cycle: at most budget_us of work. Returns keys removed. */
 size_t wc_store_expire_cycle(struct wc_store *s, int64_t now_ms, int64_t budget_us);
 
+enum wc_evict_by { WC_EVICT_LRU, WC_EVICT_LFU, WC_EVICT_RANDOM, WC_EVICT_TTL };
+/* Evict one key: the worst of a few taken at random, of those with an expiry only if that is wanted. Returns the bytes
+ * gained, 0 when there is no such key. */
+size_t wc_store_evict(struct wc_store *s, enum wc_evict_by by, bool volatile_only, int64_t now_ms);
+
 struct wc_store_stats {
     uint64_t keys, expires; /* of one database */
     int64_t avg_ttl_ms;
 };
 void wc_store_stats(struct wc_store *s, int db, struct wc_store_stats *out);
 uint64_t wc_store_expired_total(const struct wc_store *s);
+uint64_t wc_store_evicted_total(const struct wc_store *s);
 uint64_t wc_store_used_bytes(const struct wc_store *s); /* keys, values, tables */
 /* The same without a walk over the shards, at most 1 KiB per shard off: for the check before every write. */
 uint64_t wc_store_used_estimate(const struct wc_store *s);

@@ -380,6 +380,23 @@ uint64_t *wc_table_find(const struct wc_table *t, const struct wc_key *key)
     return NULL;
 }
 
+void wc_table_prefetch_bucket(const struct wc_table *t, uint64_t hash)
+{
+    __builtin_prefetch(wc_table_bucket(t, wc_table_index(t, hash)));
+}
+
+void wc_table_prefetch_entry(const struct wc_table *t, uint64_t hash)
+{
+    const struct wc_bucket *b = wc_table_bucket(t, wc_table_index(t, hash));
+    uint64_t tag = tag_of(hash);
+
+    for (unsigned i = 0; i < WC_BUCKET_SLOTS; i++) {
+        if (b->slot[i] >> TAG_SHIFT == tag)
+            __builtin_prefetch(wc_slot_entry(b->slot[i]));
+    }
+    __builtin_prefetch(wc_bucket_next(b));
+}
+
 static void count(struct wc_table *t, const struct wc_entry *e)
 {
     t->bytes += wc_entry_bytes(e);

@@ -79,6 +79,9 @@ void wc_table_free(struct wc_table *t);
 
 /* The word that points to the key's entry, or NULL. Valid until the table changes. */
 uint64_t *wc_table_find(const struct wc_table *t, const struct wc_key *key);
+/* Prefetch the key's bucket; a moment later its entry. */
+void wc_table_prefetch_bucket(const struct wc_table *t, uint64_t hash);
+void wc_table_prefetch_entry(const struct wc_table *t, uint64_t hash);
 /* Add an entry whose key is not in the table; the table owns it from here on. 0 or -ENOMEM. */
 int wc_table_insert(struct wc_table *t, uint64_t hash, struct wc_entry *e);
 /* The entry is about to change its size or expiry, or to be replaced: take it out of the sums. */
