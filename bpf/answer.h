@@ -126,7 +126,7 @@ WC_INLINE __u32 wc_judge(struct wc_conn *c, struct wc_request *r, __u64 now)
 /* After ANSWER: the frame has the reply's length; write it, keep it, count it. */
 WC_INLINE long wc_send_answer(enum wc_hook hook, void *ctx, struct wc_scratch *s, struct wc_request *r, __u64 now)
 {
-    wc_compose_reply(s, &r->p, &r->out, hook == WC_HOOK_TC_IN && r->bare);
+    wc_compose_reply(s, &r->p, &r->out, hook == WC_HOOK_TC_IN && r->bare, false);
     wc_save_reply(s, r->number, r->out.seq);
     if (r->slot) {
         __sync_fetch_and_add(&r->slot->hits, 1);
@@ -142,18 +142,20 @@ WC_INLINE long wc_send_answer(enum wc_hook hook, void *ctx, struct wc_scratch *s
     return wc_write_reply(hook, ctx, s, &r->p);
 }
 
-/* After REPLAY: fetch the saved reply, give the frame its length, write it. 0 when the frame can be sent. */
+/* After REPLAY: fetch the saved reply, give the frame its length, write it. 0 when the frame can be sent.
+ * The segment that asked for it may carry any options; the reply has none but the timestamp. */
 WC_INLINE long wc_send_replay(enum wc_hook hook, void *ctx, struct wc_scratch *s, struct wc_conn *c,
                               struct wc_request *r, __u32 frame_len)
 {
-    __u64 pseudo = wc_csum_pseudo(&r->p, r->p.tcp_len + r->p.seg.len);
+    /* A corrupted trigger does no harm: the reply goes to the connection's own client and is right. */
+    bool bare = r->p.check == wc_csum_fold(wc_csum_pseudo(&r->p, r->p.tcp_len + r->p.seg.len));
 
-    if (!wc_load_saved(s, c->number, r->out.seq) || wc_load_original(hook, ctx, s, &r->p))
+    if (!wc_load_saved(s, c->number, r->out.seq) || wc_load(hook, ctx, 0, s->original + WC_ALIGN, WC_ETH_LEN))
         return -1;
     if (wc_resize(hook, ctx, frame_len, wc_header_len(&r->p) + s->reply.len))
         return -1;
-    /* A corrupted trigger does no harm: the reply goes to the connection's own client and is right. */
-    wc_compose_reply(s, &r->p, &r->out, hook == WC_HOOK_TC_IN && r->p.check == wc_csum_fold(pseudo));
+    r->p.tcp_len = sizeof(struct tcphdr) + (r->p.seg.ts ? 12 : 0);
+    wc_compose_reply(s, &r->p, &r->out, hook == WC_HOOK_TC_IN && bare, true);
     wc_count(WC_CTR_REPLAYS);
     return wc_write_reply(hook, ctx, s, &r->p);
 }

@@ -64,6 +64,7 @@ static __noinline int wc_read_options(struct __sk_buff *skb, struct wc_packet *p
     at = o->ts_at;
     if (at && at < WC_TCP_OPT_MAX) {
         p->seg.tsval = o->bytes[at] << 24 | o->bytes[at + 1] << 16 | o->bytes[at + 2] << 8 | o->bytes[at + 3];
+        p->tsval_raw = bpf_htonl(p->seg.tsval);
         p->seg.ts = 1;
     }
     return 0;

@@ -78,9 +78,10 @@ WC_INLINE void wc_finish_ipv4(struct iphdr *ip, __u32 total)
     ip->check = ~wc_csum_fold(wc_csum_words(ip, 5));
 }
 
-/* The reply's headers into s->headers. */
+/* The reply's headers into s->headers. `again`: it was lost before, perhaps because it is too big for the path; an ICMP
+ * error would have gone to the stack, which knows nothing of it. So IPv4 routers may fragment it this time. */
 WC_INLINE void wc_compose_reply(struct wc_scratch *s, const struct wc_packet *p, const struct wc_tcp_out *out,
-                                bool bare)
+                                bool bare, bool again)
 {
     struct ethhdr *from = (void *)(s->original + WC_ALIGN), *eth = (void *)(s->headers + WC_ALIGN);
     struct tcphdr *th = wc_tcp_of(s->headers, p);
@@ -102,8 +103,8 @@ WC_INLINE void wc_compose_reply(struct wc_scratch *s, const struct wc_packet *p,
         struct iphdr *ip = (void *)(eth + 1);
 
         *(__u16 *)ip = bpf_htons(0x4500 | (out->flow & 0xff));
-        ip->id = 0;
-        ip->frag_off = bpf_htons(WC_IP_DF);
+        ip->id = again ? bpf_htons(out->seq) : 0;
+        ip->frag_off = again ? 0 : bpf_htons(WC_IP_DF);
         ip->ttl = out->hop_limit;
         ip->protocol = IPPROTO_TCP;
         ip->saddr = p->key.server[3];

@@ -22,13 +22,16 @@
  *   from the client                                                     verdict
  *   I1  SYN                                                             pass untouched
  *   I2  open exchange, data overlapping the request, ack = reply_start  replay the saved reply, drop the segment
- *   I3  open exchange, bare ACK of reply_start behind the request       replay
+ *   I3  open exchange, bare ACK of reply_start behind the request, or   replay
+ *       a probe of its last byte
+ *       (I2, I3: whatever the options; not while the window is smaller than the reply)
  *   I4  a hot GET on a quiescent connection                             answer; open an exchange
  *   I5  the same, but its ACK is news to the stack                      XDP: leave to TC. TC: answer, feed a bare ACK
  *   I6  bare ACK that tells the stack nothing and that it did not       drop
  *       ask for (keepalive probe, retransmission)
  *   I7  anything else                                                   pass, translated; state moves only if the
- *                                                                       stack would accept the segment
+ *                                                                       stack would accept the segment. An ACK of the
+ *                                                                       reply closes the exchange
  *   I8  FIN, RST that the stack would accept                            as I7, and never answer again
  *
  *   from the stack
@@ -36,7 +39,7 @@
  *   O2  data from before fed_ack                                        the stack missed an ACK: feed it again (fed_ack
  *                                                                       goes back); as O4, but dropped if it spans
  *                                                                       inj_out of an open exchange
- *   O3  no data, no FIN, no RST while an exchange is open               never acknowledges past req_start: else nobody
+ *   O3  nothing new behind inj_out of an open exchange, no RST          never acknowledges past req_start: else nobody
  *                                                                       would be left to retransmit
  *   O4  anything else                                                   translate, remember what the stack said
  *   O5  FIN, RST                                                        as O4, and never answer again
@@ -79,7 +82,6 @@ struct wc_tcp {
     __u32 srv_ack;  /* highest ack the stack has sent */
     __u32 rcv_edge; /* right edge of the window that the stack has offered */
     struct wc_xlat x;
-    __u32 cli_ack;   /* client space: highest ack from the client */
     __u32 ts_recent; /* the client's last in-order TSval */
     __u32 ts_offset; /* the stack's TSval minus its clock, the largest seen */
     __u32 flow;      /* IPv4: TOS << 8 | TTL. IPv6: first word's low 28 bits, network order */
@@ -103,8 +105,8 @@ struct wc_seg {
     __u32 flow;  /* as wc_tcp.flow */
     __u16 window;
     __u8 flags;
-    __u8 ts;    /* exactly a timestamp option */
-    __u8 plain; /* no option but perhaps the timestamp: may be answered, replayed or dropped */
+    __u8 ts;    /* there is a timestamp option */
+    __u8 plain; /* no option but perhaps the timestamp, no other oddity: may be answered or dropped */
     __u8 hop_limit;
 };
 
@@ -222,16 +224,14 @@ WC_INLINE bool wc_tcp_acceptable(const struct wc_tcp *t, __u32 seq, __u32 end)
 WC_INLINE void wc_tcp_open(struct wc_tcp *t, __u32 rcv_nxt, __u32 snd_nxt)
 {
     t->base_in = t->fwd_nxt = t->srv_ack = t->rcv_edge = rcv_nxt;
-    t->base_out = t->snd_nxt = t->fed_ack = t->cli_ack = snd_nxt;
+    t->base_out = t->snd_nxt = t->fed_ack = snd_nxt;
     t->state = WC_TCP_OPEN;
 }
 
 /* The client has acknowledged up to `ack` (client space, checked): closes the open exchange when that covers it. */
 WC_INLINE void wc_tcp_acked(struct wc_tcp *t, __u32 ack)
 {
-    if (wc_after(ack, t->cli_ack))
-        t->cli_ack = ack;
-    if (wc_xlat_open(&t->x) && !wc_before(t->cli_ack, t->x.inj_out + t->x.dout))
+    if (wc_xlat_open(&t->x) && !wc_before(ack, t->x.inj_out + t->x.dout))
         t->x.req_len = t->x.reply_len = 0;
 }
 
@@ -251,9 +251,12 @@ WC_INLINE bool wc_tcp_wants_replay(const struct wc_tcp *t, const struct wc_seg *
 
     if (!wc_xlat_open(&t->x) || s->ack != reply_start || !(s->flags & WC_ACK) || (s->flags & WC_RST))
         return false;
+    if ((__u32)s->window << t->cli_wscale < t->x.reply_len)
+        return false; /* it would throw the reply away and ask again at once; its window update will get it */
     if (s->len)
         return wc_before(s->seq, req_end) && wc_after(s->seq + s->len, req_end - t->x.req_len);
-    return !(s->flags & WC_FIN) && !wc_before(s->seq, req_end) && !wc_after(s->seq - t->x.din, t->rcv_edge);
+    /* a keepalive probe comes from one byte before */
+    return !(s->flags & WC_FIN) && !wc_before(s->seq + 1, req_end) && !wc_after(s->seq - t->x.din, t->rcv_edge);
 }
 
 /* Rule I4: why the offered reply may not be sent, or WC_REFUSED_NOT. */
@@ -292,7 +295,6 @@ WC_INLINE __u32 wc_tcp_commit(struct wc_tcp *t, const struct wc_seg *s, const st
     t->x.reply_len = o->reply_len;
     t->x.din += s->len;
     t->x.dout += o->reply_len;
-    t->cli_ack = s->ack;
     t->ts_recent = s->tsval;
     out->seq = s->ack;
     out->ack = s->seq + s->len;
@@ -317,10 +319,15 @@ WC_INLINE void wc_tcp_track_in(struct wc_tcp *t, const struct wc_seg *s, __u32 s
             t->state = WC_TCP_CLOSING;
         return;
     }
-    if (!wc_tcp_acceptable(t, seq, end))
-        return;
     if ((s->flags & WC_ACK) && wc_after(ack, t->snd_nxt))
         return; /* acknowledges what was never sent: the stack discards it, RFC 9293 section 3.10.7.4 */
+    /* Who has the reply has its ack of the request, and sends nothing older than a probe of the byte before. That may be
+     * older than what the stack has acknowledged: it then answers without a look at the ack. The exchange must close
+     * all the same, else rule O3 holds that answer back and the client sends the same for ever. */
+    if ((s->flags & WC_ACK) && !wc_before(seq + 1, t->x.inj_in) && !wc_after(seq, t->rcv_edge))
+        wc_tcp_acked(t, s->ack);
+    if (!wc_tcp_acceptable(t, seq, end))
+        return;
     if (wc_after(end, t->fwd_nxt))
         t->fwd_nxt = end;
     if (s->flags & WC_FIN)
@@ -332,7 +339,6 @@ WC_INLINE void wc_tcp_track_in(struct wc_tcp *t, const struct wc_seg *s, __u32 s
             t->fed_ack = ack;
         t->fed_window = s->window;
         t->probed = 0;
-        wc_tcp_acked(t, s->ack);
     }
 }
 
@@ -357,8 +363,6 @@ WC_INLINE __u32 wc_tcp_ingress(struct wc_tcp *t, const struct wc_seg *s, const s
     if (wc_tcp_wants_replay(t, s)) {
         __u32 srv_ack = wc_ack_to_client(&t->x, t->srv_ack, false);
 
-        if (!s->plain)
-            return WC_TCP_DROP; /* cannot be turned round in place; the client sends it again */
         out->seq = s->ack;
         out->ack = t->x.inj_in + t->x.din;
         if (wc_after(srv_ack, out->ack))
@@ -408,19 +412,22 @@ WC_INLINE void wc_tcp_track_out(struct wc_tcp *t, const struct wc_seg *s)
         t->fwd_nxt = s->ack;
     if (wc_after(edge, t->rcv_edge))
         t->rcv_edge = edge;
-    if (s->ts && (!t->spoken || wc_after(offset, t->ts_offset)))
-        t->ts_offset = offset;
+    if (s->ts) {
+        if (!t->ts_on || wc_after(offset, t->ts_offset))
+            t->ts_offset = offset;
+        t->ts_on = 1;
+    }
     t->srv_window = s->window;
     t->hop_limit = s->hop_limit;
     t->flow = s->flow;
-    t->ts_on = s->ts;
     t->spoken = 1;
 }
 
 /* A segment from the stack, at TC egress. Verdicts: RAW, PASS, DROP. */
 WC_INLINE __u32 wc_tcp_egress(struct wc_tcp *t, const struct wc_seg *s, struct wc_tcp_out *out)
 {
-    bool empty = !s->len && !(s->flags & (WC_FIN | WC_RST));
+    __u32 end = s->seq + s->len + !!(s->flags & WC_FIN);
+    bool hold = !(s->flags & WC_RST) && !wc_after(end, t->x.inj_out);
 
     if (t->state == WC_TCP_NEW)
         return WC_TCP_RAW;
@@ -432,12 +439,11 @@ WC_INLINE __u32 wc_tcp_egress(struct wc_tcp *t, const struct wc_seg *s, struct w
     wc_tcp_track_out(t, s);
     if (s->len && wc_before(s->seq, t->fed_ack))
         t->fed_ack = s->seq;
-    if (wc_xlat_open(&t->x) && s->len && wc_before(s->seq, t->x.inj_out) &&
-        wc_after(s->seq + s->len, t->x.inj_out))
+    if (wc_xlat_open(&t->x) && s->len && wc_before(s->seq, t->x.inj_out) && wc_after(end, t->x.inj_out))
         return WC_TCP_DROP;
     out->x = t->x;
     out->seq = wc_seq_to_client(&t->x, s->seq);
-    out->ack = (s->flags & WC_ACK) ? wc_ack_to_client(&t->x, s->ack, empty) : s->ack;
+    out->ack = (s->flags & WC_ACK) ? wc_ack_to_client(&t->x, s->ack, hold) : s->ack;
     return WC_TCP_PASS;
 }
 

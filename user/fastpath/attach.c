@@ -5,7 +5,8 @@
  *       hot_keys hot_values ...         the maps
  *       tc_in-<if> tc_out-<if>          TCX links
  *       sock_ops                        cgroup link
- *       xdp-<if>                        the XDP program (attached through libxdp)
+ *
+ * An XDP program stays attached whether pinned or not; a predecessor's is known by the port in its options.
  */
 #include "internal.h"
 
@@ -39,6 +40,8 @@
 #define WC_BPFFS_MAGIC 0xcafe4a11
 
 #define WC_FSCONFIG_CMD_CREATE 6
+
+#define WC_CLSACT_PRIORITY 0xc000
 
 /* ---- places ---- */
 
@@ -144,31 +147,45 @@ static int wc_attach_sock_ops(struct wc_attach *a, struct wc_kernel *k, char *re
 
 /* ---- TC ---- */
 
-static bool wc_clsact_attach(struct wc_hook *h, enum bpf_tc_attach_point point, int prog)
+/* Kernels before 6.6: a filter on the clsact qdisc. Handle and priority are fixed, so that the next start replaces what
+ * a crashed process left. */
+static void wc_clsact_opts(const struct wc_config *cfg, struct bpf_tc_opts *opts)
 {
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)h->ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-    LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog);
+    opts->handle = cfg->port;
+    opts->priority = WC_CLSACT_PRIORITY;
+}
+
+static int wc_clsact_attach(struct wc_hook *h, const struct wc_config *cfg, enum bpf_tc_attach_point point, int prog)
+{
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)h->ifindex, .attach_point = point);
+    LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog, .flags = BPF_TC_F_REPLACE);
     int rc = bpf_tc_hook_create(&hook);
 
     if (rc && rc != -EEXIST)
-        return false;
-    h->own_qdisc |= !rc;
-    hook.attach_point = point;
-    h->clsact = !bpf_tc_attach(&hook, &opts);
-    return h->clsact;
+        return rc;
+    wc_clsact_opts(cfg, &opts);
+    rc = bpf_tc_attach(&hook, &opts);
+    h->clsact |= !rc;
+    return rc;
 }
 
-/* Remove our filters from clsact: those whose program has our name. */
-static void wc_clsact_detach(unsigned ifindex, bool whole)
+/* The qdisc stays: somebody else may have put filters there meanwhile. */
+static void wc_clsact_detach(const struct wc_hook *h, const struct wc_config *cfg)
 {
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+    enum bpf_tc_attach_point points[2] = {BPF_TC_INGRESS, BPF_TC_EGRESS};
 
-    if (whole)
-        bpf_tc_hook_destroy(&hook);
+    for (int i = 0; i < 2; i++) {
+        LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)h->ifindex, .attach_point = points[i]);
+        LIBBPF_OPTS(bpf_tc_opts, opts);
+
+        wc_clsact_opts(cfg, &opts);
+        bpf_tc_detach(&hook, &opts);
+    }
 }
 
-static int wc_attach_tc(struct wc_attach *a, struct wc_kernel *k, struct wc_hook *h)
+static int wc_attach_tc(struct wc_attach *a, struct wc_kernel *k, const struct wc_config *cfg, struct wc_hook *h)
 {
+    int rc;
     int progs[2] = {bpf_program__fd(k->skel->progs.wc_tc_in), bpf_program__fd(k->skel->progs.wc_tc_out)};
     int types[2] = {WC_TCX_INGRESS, WC_TCX_EGRESS};
     const char *names[2] = {"tc_in", "tc_out"};
@@ -179,15 +196,16 @@ static int wc_attach_tc(struct wc_attach *a, struct wc_kernel *k, struct wc_hook
             wc_pin(a, h->links[i], names[i], h->name);
             continue;
         }
-        if (!wc_clsact_attach(h, i ? BPF_TC_EGRESS : BPF_TC_INGRESS, progs[i]))
-            return -errno;
+        rc = wc_clsact_attach(h, cfg, i ? BPF_TC_EGRESS : BPF_TC_INGRESS, progs[i]);
+        if (rc)
+            return rc;
     }
     return 0;
 }
 
 /* ---- XDP ---- */
 
-static int wc_attach_xdp(struct wc_attach *a, struct wc_kernel *k, struct wc_hook *h)
+static int wc_attach_xdp(struct wc_kernel *k, struct wc_hook *h)
 {
     struct xdp_bpf *skel = xdp_bpf__open();
     struct xdp_program *prog = NULL;
@@ -215,30 +233,63 @@ static int wc_attach_xdp(struct wc_attach *a, struct wc_kernel *k, struct wc_hoo
     }
     h->xdp = prog;
     h->xdp_skel = skel;
-    wc_pin(a, xdp_program__fd(prog), "xdp", h->name);
     return 0;
 }
 
-/* Detach the XDP program with this id from an interface, whatever else is there. */
-static void wc_xdp_remove(unsigned ifindex, uint32_t id)
+/* Is this the XDP program of a wirecache on this port and in this network namespace? Its options tell. */
+static bool wc_xdp_is_ours(struct xdp_program *prog, const struct wc_rodata *cfg)
+{
+    struct bpf_prog_info info = {0};
+    uint32_t len = sizeof(info), ids[32], zero = 0;
+    int fd = bpf_prog_get_fd_by_id(xdp_program__id(prog));
+    bool ours = false;
+
+    if (fd < 0)
+        return false;
+    info.nr_map_ids = sizeof(ids) / sizeof(*ids);
+    info.map_ids = (uintptr_t)ids;
+    if (bpf_obj_get_info_by_fd(fd, &info, &len) || strcmp(info.name, "wc_xdp"))
+        info.nr_map_ids = 0;
+    for (uint32_t i = 0; i < info.nr_map_ids && i < sizeof(ids) / sizeof(*ids) && !ours; i++) {
+        struct bpf_map_info map = {0};
+        struct wc_rodata theirs = {0};
+        uint32_t map_len = sizeof(map);
+        int map_fd = bpf_map_get_fd_by_id(ids[i]);
+
+        if (map_fd < 0)
+            continue;
+        if (!bpf_obj_get_info_by_fd(map_fd, &map, &map_len) && strstr(map.name, "rodata") &&
+            map.value_size == sizeof(theirs) && !bpf_map_lookup_elem(map_fd, &zero, &theirs))
+            ours = theirs.port == cfg->port && theirs.netns_cookie == cfg->netns_cookie;
+        close(map_fd);
+    }
+    close(fd);
+    return ours;
+}
+
+static bool wc_xdp_remove(struct xdp_program *prog, struct xdp_multiprog *mp, unsigned ifindex,
+                          const struct wc_rodata *cfg)
+{
+    return prog && wc_xdp_is_ours(prog, cfg) &&
+           !xdp_program__detach(prog, ifindex, xdp_multiprog__attach_mode(mp), 0);
+}
+
+/* Take a predecessor's XDP program off an interface, whatever else is there. */
+static bool wc_xdp_clean(unsigned ifindex, const struct wc_rodata *cfg)
 {
     struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex(ifindex);
     struct xdp_program *prog = NULL;
+    bool removed = false;
 
     if (libxdp_get_error(mp))
-        return;
-    if (xdp_multiprog__is_legacy(mp)) {
-        prog = xdp_multiprog__main_prog(mp);
-        if (prog && xdp_program__id(prog) == id)
-            xdp_program__detach(prog, ifindex, xdp_multiprog__attach_mode(mp), 0);
-    } else {
-        while ((prog = xdp_multiprog__next_prog(prog, mp)))
-            if (xdp_program__id(prog) == id) {
-                xdp_program__detach(prog, ifindex, xdp_multiprog__attach_mode(mp), 0);
-                break;
-            }
-    }
+        return false;
+    if (xdp_multiprog__is_legacy(mp))
+        removed = wc_xdp_remove(xdp_multiprog__main_prog(mp), mp, ifindex, cfg);
+    else
+        while (!removed && (prog = xdp_multiprog__next_prog(prog, mp)))
+            removed = wc_xdp_remove(prog, mp, ifindex, cfg);
     xdp_multiprog__close(mp);
+    return removed;
 }
 
 /* ---- all of it ---- */
@@ -263,14 +314,13 @@ static int wc_attach_check_link(const char *name, char *reason)
     return 0;
 }
 
-static void wc_hook_detach(struct wc_attach *a, struct wc_hook *h)
+static void wc_hook_detach(struct wc_attach *a, const struct wc_config *cfg, struct wc_hook *h)
 {
     if (h->xdp) {
         int rc = xdp_program__detach(h->xdp, h->ifindex, XDP_MODE_NATIVE, 0);
 
         if (rc)
             wc_log(WC_LOG_WARNING, "fast path: cannot detach XDP from %s: %s", h->name, strerror(-rc));
-        wc_unpin(a, "xdp", h->name);
         xdp_program__close(h->xdp);
         xdp_bpf__destroy(h->xdp_skel);
     }
@@ -280,12 +330,12 @@ static void wc_hook_detach(struct wc_attach *a, struct wc_hook *h)
             close(h->links[i]);
     }
     if (h->clsact)
-        wc_clsact_detach(h->ifindex, h->own_qdisc);
+        wc_clsact_detach(h, cfg);
     memset(h, 0, sizeof(*h));
     h->links[0] = h->links[1] = -1;
 }
 
-static int wc_attach_interface(struct wc_attach *a, struct wc_kernel *k, enum wc_fastpath_mode mode, const char *name,
+static int wc_attach_interface(struct wc_attach *a, struct wc_kernel *k, const struct wc_config *cfg, const char *name,
                                char *reason)
 {
     struct wc_hook *h = &a->hooks[a->nhooks];
@@ -298,23 +348,23 @@ static int wc_attach_interface(struct wc_attach *a, struct wc_kernel *k, enum wc
     h->links[0] = h->links[1] = -1;
     snprintf(h->name, sizeof(h->name), "%s", name);
     h->ifindex = if_nametoindex(name);
-    rc = wc_attach_tc(a, k, h);
+    rc = wc_attach_tc(a, k, cfg, h);
     if (rc) {
         snprintf(reason, WC_REASON_MAX, "%s: cannot attach to TC: %s", name, strerror(-rc));
-        wc_hook_detach(a, h);
+        wc_hook_detach(a, cfg, h);
         return rc;
     }
     a->nhooks++;
     /* lo has generic XDP only, which would linearise everybody's packets and is no faster than TC. */
-    if (mode == WC_FASTPATH_TC || lo)
+    if (cfg->fastpath == WC_FASTPATH_TC || lo)
         return 0;
-    rc = wc_attach_xdp(a, k, h);
+    rc = wc_attach_xdp(k, h);
     if (!rc)
         return 0;
-    if (mode == WC_FASTPATH_XDP) {
+    if (cfg->fastpath == WC_FASTPATH_XDP) {
         snprintf(reason, WC_REASON_MAX, "%s: cannot attach native XDP: %s", name, strerror(-rc));
         a->nhooks--;
-        wc_hook_detach(a, h);
+        wc_hook_detach(a, cfg, h);
         return rc;
     }
     wc_log(WC_LOG_NOTICE, "fast path: no native XDP on %s (%s): TC only", name, strerror(-rc));
@@ -336,7 +386,7 @@ int wc_attach_all(struct wc_attach *a, struct wc_kernel *k, const struct wc_conf
     snprintf(names, sizeof(names), "%s", cfg->fastpath_interfaces);
     for (char *name = strtok_r(names, " ,", &save); name && a->nhooks < WC_HOOKS_MAX;
          name = strtok_r(NULL, " ,", &save)) {
-        one = wc_attach_interface(a, k, cfg->fastpath, name, why);
+        one = wc_attach_interface(a, k, cfg, name, why);
         if (one) {
             rc = one;
             wc_log(WC_LOG_WARNING, "fast path: %s", why);
@@ -346,7 +396,7 @@ int wc_attach_all(struct wc_attach *a, struct wc_kernel *k, const struct wc_conf
         return 0;
     snprintf(reason, WC_REASON_MAX, "%s", why);
 fail:
-    wc_attach_detach(a, k, true);
+    wc_attach_detach(a, k, cfg, true);
     return rc;
 }
 
@@ -359,10 +409,10 @@ static void wc_unpin_maps(struct wc_attach *a, struct wc_kernel *k)
     a->pinned = false;
 }
 
-void wc_attach_detach(struct wc_attach *a, struct wc_kernel *k, bool with_sockets)
+void wc_attach_detach(struct wc_attach *a, struct wc_kernel *k, const struct wc_config *cfg, bool with_sockets)
 {
     while (a->nhooks)
-        wc_hook_detach(a, &a->hooks[--a->nhooks]);
+        wc_hook_detach(a, cfg, &a->hooks[--a->nhooks]);
     if (!with_sockets)
         return;
     if (a->sock_ops_link >= 0) {
@@ -373,47 +423,39 @@ void wc_attach_detach(struct wc_attach *a, struct wc_kernel *k, bool with_socket
     wc_unpin_maps(a, k);
 }
 
-/* A pinned XDP program of a crashed process: take exactly that one off. */
-static void wc_clean_xdp(const struct wc_attach *a, const char *pin)
-{
-    char path[WC_CONFIG_STR + 512];
-    struct bpf_prog_info info = {0};
-    uint32_t len = sizeof(info);
-    unsigned ifindex = if_nametoindex(pin + strlen("xdp-"));
-    int fd;
-
-    snprintf(path, sizeof(path), "%s/%s", a->pin_dir, pin);
-    fd = bpf_obj_get(path);
-    if (fd < 0)
-        return;
-    if (ifindex && !bpf_obj_get_info_by_fd(fd, &info, &len))
-        wc_xdp_remove(ifindex, info.id);
-    close(fd);
-}
-
-void wc_attach_clean(struct wc_attach *a)
+/* Remove the pins of a crashed process: its TCX and cgroup links go with them. */
+static int wc_clean_pins(const struct wc_attach *a)
 {
     DIR *dir = opendir(a->pin_dir);
     struct dirent *e;
     int n = 0;
 
     if (!dir)
-        return;
+        return 0;
     while ((e = readdir(dir))) {
         char path[WC_CONFIG_STR + 512];
 
         if (e->d_name[0] == '.')
             continue;
-        if (!strncmp(e->d_name, "xdp-", 4))
-            wc_clean_xdp(a, e->d_name);
         snprintf(path, sizeof(path), "%s/%s", a->pin_dir, e->d_name);
-        if (!unlink(path))
-            n++;
+        n += !unlink(path);
     }
     closedir(dir);
     rmdir(a->pin_dir);
+    return n;
+}
+
+void wc_attach_clean(struct wc_attach *a, const struct wc_rodata *cfg)
+{
+    struct if_nameindex *all = if_nameindex();
+    int n = wc_clean_pins(a);
+
+    for (struct if_nameindex *i = all; i && i->if_index; i++)
+        n += wc_xdp_clean(i->if_index, cfg);
+    if (all)
+        if_freenameindex(all);
     if (n)
-        wc_log(WC_LOG_NOTICE, "fast path: removed what an earlier process left attached (%s)", a->pin_dir);
+        wc_log(WC_LOG_NOTICE, "fast path: removed what an earlier process left attached");
 }
 
 void wc_attach_describe(const struct wc_attach *a, char *buf, size_t len)

@@ -12,13 +12,16 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
-#define WC_LINGER_S 60
+#define WC_LINGER_S       60
+#define WC_TRUST_AFTER_NS 2000000
+#define WC_FIRST_WINDOW   65535
 
 static uint64_t wc_mono_ns(void)
 {
@@ -33,7 +36,8 @@ int wc_conns_init(struct wc_conns *c, struct wc_kernel *k)
     c->k = k;
     c->owner = calloc(k->nconns, sizeof(*c->owner));
     c->pushed = calloc(k->nconns, sizeof(*c->pushed));
-    if (!c->owner || !c->pushed) {
+    c->claims = calloc(k->nconns, sizeof(*c->claims));
+    if (!c->owner || !c->pushed || !c->claims) {
         wc_conns_free(c);
         return -ENOMEM;
     }
@@ -45,6 +49,8 @@ void wc_conns_free(struct wc_conns *c)
 {
     free(c->owner);
     free(c->pushed);
+    free(c->claims);
+    c->claims = NULL;
     c->owner = NULL;
     c->pushed = NULL;
 }
@@ -100,12 +106,35 @@ int wc_conns_claim(struct wc_conns *c, int fd)
         return -1;
     if (!atomic_compare_exchange_strong(&c->owner[entry.number], &nobody, cookie))
         return -1;
+    c->claims[entry.number] = (struct wc_claim){.fd = fd, .since_ns = wc_mono_ns()};
     ctl = &c->k->ctl[entry.number];
     ctl->flags = 0;
     ctl->progress = 0;
     __atomic_store_n(&ctl->cookie, cookie, __ATOMIC_RELEASE);
     atomic_fetch_add_explicit(&c->nclaimed, 1, memory_order_relaxed);
     return (int)entry.number;
+}
+
+/* Segments that arrive together with the one that completes the handshake pass TC before the entry exists: the receive
+ * path runs TC for a whole batch before TCP sees its first packet. Bytes in order show up in the stack's first ACK. But
+ * segments behind a hole would stay unknown, and a GET that fills the hole must not be answered. So a connection is
+ * trusted once it is old enough for that batch to be through and nothing ever came out of order; or when it has consumed
+ * all that the SYN-ACK's window, which is not scaled, allowed. */
+bool wc_conns_trust(struct wc_conns *c, int number, uint32_t consumed)
+{
+    struct wc_claim *claim = &c->claims[number];
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+
+    if (claim->trusted)
+        return true;
+    if (wc_mono_ns() - claim->since_ns < WC_TRUST_AFTER_NS)
+        return false;
+    if (consumed < WC_FIRST_WINDOW && (getsockopt(claim->fd, IPPROTO_TCP, TCP_INFO, &info, &len) ||
+                                       len < sizeof(info) || info.tcpi_rcv_ooopack))
+        return false;
+    claim->trusted = true;
+    return true;
 }
 
 void wc_conns_release(struct wc_conns *c, int number)

@@ -68,7 +68,7 @@ static void wc_fastpath_maybe_detach(struct wc_fastpath *fp)
 {
     pthread_mutex_lock(&fp->lock);
     if (fp->cfg.fastpath == WC_FASTPATH_OFF && fp->attach.nhooks && !wc_conns_translating(&fp->conns)) {
-        wc_attach_detach(&fp->attach, &fp->kernel, false);
+        wc_attach_detach(&fp->attach, &fp->kernel, &fp->cfg, false);
         wc_conns_forget(&fp->conns);
         wc_log(WC_LOG_NOTICE, "fast path: detached");
     }
@@ -110,10 +110,14 @@ static void *wc_fastpath_manage(void *arg)
 static int wc_fastpath_load(struct wc_fastpath *fp)
 {
     struct wc_store_observer observer = {wc_mirror_changed, wc_mirror_removed, wc_mirror_flushed, &fp->mirror};
+    struct wc_rodata options;
     int rc;
 
-    wc_attach_clean(&fp->attach);
-    rc = wc_kernel_load(&fp->kernel, &fp->cfg, fp->reason);
+    rc = wc_kernel_options(&fp->cfg, &options, fp->reason);
+    if (rc)
+        return rc;
+    wc_attach_clean(&fp->attach, &options);
+    rc = wc_kernel_load(&fp->kernel, &fp->cfg, &options, fp->reason);
     if (rc)
         return rc;
     rc = wc_conns_init(&fp->conns, &fp->kernel);
@@ -140,7 +144,7 @@ static int wc_fastpath_load(struct wc_fastpath *fp)
     wc_store_lock_all(fp->store);
     wc_store_observe(fp->store, NULL);
     wc_store_unlock_all(fp->store);
-    wc_attach_detach(&fp->attach, &fp->kernel, true);
+    wc_attach_detach(&fp->attach, &fp->kernel, &fp->cfg, true);
     wc_hot_free(&fp->hot);
     wc_mirror_free(&fp->mirror);
     wc_conns_free(&fp->conns);
@@ -205,7 +209,7 @@ void wc_fastpath_free(struct wc_fastpath *fp)
         wc_store_lock_all(fp->store);
         wc_store_observe(fp->store, NULL);
         wc_store_unlock_all(fp->store);
-        wc_attach_detach(&fp->attach, &fp->kernel, true);
+        wc_attach_detach(&fp->attach, &fp->kernel, &fp->cfg, true);
         wc_hot_free(&fp->hot);
         wc_mirror_free(&fp->mirror);
         wc_conns_free(&fp->conns);
@@ -256,6 +260,7 @@ void wc_fastpath_conn_progress(struct wc_fastpath *fp, int conn, uint32_t consum
     if (conn < 0)
         return;
     ctl = &fp->kernel.ctl[conn];
+    eligible = eligible && wc_conns_trust(&fp->conns, conn, consumed);
     /* The flags first: the client can act on this batch only after its replies, which follow the progress. */
     __atomic_store_n(&ctl->flags, (eligible ? WC_CONN_ELIGIBLE : 0) | (resp3 ? WC_CONN_RESP3 : 0), __ATOMIC_RELAXED);
     __atomic_store_n(&ctl->progress, consumed | (uint64_t)produced << 32, __ATOMIC_RELEASE);

@@ -41,8 +41,10 @@ struct wc_kernel {
     int ncpus;
 };
 
-/* Load the TC and sock_ops programs for this port and map the shared memory. 0 or -errno with the reason. */
-int wc_kernel_load(struct wc_kernel *k, const struct wc_config *cfg, char *reason);
+/* The options that this server's programs get. 0 or -errno with the reason. */
+int wc_kernel_options(const struct wc_config *cfg, struct wc_rodata *out, char *reason);
+/* Load the TC and sock_ops programs with these options and map the shared memory. 0 or -errno with the reason. */
+int wc_kernel_load(struct wc_kernel *k, const struct wc_config *cfg, const struct wc_rodata *options, char *reason);
 void wc_kernel_unload(struct wc_kernel *k);
 /* Sum of one counter over the CPUs. */
 uint64_t wc_kernel_counter(const struct wc_kernel *k, enum wc_counter which);
@@ -57,9 +59,8 @@ int wc_kernel_share(const struct wc_kernel *k, struct bpf_object *obj);
 struct wc_hook {
     char name[16]; /* interface */
     unsigned ifindex;
-    int links[2];   /* TCX ingress and egress, -1: none */
-    bool clsact;    /* attached through the clsact qdisc instead */
-    bool own_qdisc; /* and the qdisc is ours */
+    int links[2]; /* TCX ingress and egress, -1: none */
+    bool clsact;  /* attached through the clsact qdisc instead */
     struct xdp_program *xdp;
     struct xdp_bpf *xdp_skel;
 };
@@ -75,12 +76,12 @@ struct wc_attach {
 /* Where this server's pins are. Also mounts bpffs there when it is the usual place and nothing is mounted. */
 void wc_attach_init(struct wc_attach *a, const struct wc_config *cfg);
 /* Remove whatever a crashed predecessor on this port left. */
-void wc_attach_clean(struct wc_attach *a);
+void wc_attach_clean(struct wc_attach *a, const struct wc_rodata *cfg);
 /* Attach to sock_ops and to every interface that cfg names. 0 if at least one interface is served; otherwise -errno
  * and the reason, with nothing attached. Interfaces that cannot be served are logged. */
 int wc_attach_all(struct wc_attach *a, struct wc_kernel *k, const struct wc_config *cfg, char *reason);
 /* Take the interfaces' programs off; with_sockets: sock_ops and the pins too. */
-void wc_attach_detach(struct wc_attach *a, struct wc_kernel *k, bool with_sockets);
+void wc_attach_detach(struct wc_attach *a, struct wc_kernel *k, const struct wc_config *cfg, bool with_sockets);
 /* `lo:tc,eth0:xdp` */
 void wc_attach_describe(const struct wc_attach *a, char *buf, size_t len);
 
@@ -90,12 +91,19 @@ struct wc_conns {
     struct wc_kernel *k;
     _Atomic uint64_t *owner; /* by number: cookie of the connection a worker claimed it for, 0: none */
     uint32_t *pushed;        /* by number: how often it was put into free_conns */
+    struct wc_claim {
+        int fd;
+        bool trusted; /* see wc_conns_trust() */
+        uint64_t since_ns;
+    } *claims; /* by number, the claiming worker's */
     _Atomic uint32_t nclaimed;
 };
 
 int wc_conns_init(struct wc_conns *c, struct wc_kernel *k);
 void wc_conns_free(struct wc_conns *c);
 int wc_conns_claim(struct wc_conns *c, int fd);
+/* Does the kernel know all that has reached this connection? consumed: request bytes executed so far. */
+bool wc_conns_trust(struct wc_conns *c, int number, uint32_t consumed);
 void wc_conns_release(struct wc_conns *c, int number);
 /* Put free numbers back into circulation; remove entries that have lingered long enough. */
 void wc_conns_tend(struct wc_conns *c);

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
 #include "log.h"
 #include "wirecache.skel.h"
@@ -24,6 +25,7 @@
 /* Connections beyond maxclients: those that linger after their sockets are gone. */
 #define WC_SPARE_CONNS 1024
 
+/* The libraries' own messages matter only to somebody who looks for the reason of a refusal. */
 static int wc_kernel_print(enum libbpf_print_level level, const char *fmt, va_list args)
 {
     char line[512];
@@ -32,12 +34,17 @@ static int wc_kernel_print(enum libbpf_print_level level, const char *fmt, va_li
         return 0;
     vsnprintf(line, sizeof(line), fmt, args);
     line[strcspn(line, "\n")] = '\0';
-    wc_log(WC_LOG_DEBUG, "libbpf: %s", line);
+    wc_log(WC_LOG_DEBUG, "%s", line);
     return 0;
 }
 
+static int wc_kernel_print_xdp(enum libxdp_print_level level, const char *fmt, va_list args)
+{
+    return wc_kernel_print((enum libbpf_print_level)level, fmt, args);
+}
+
 /* Each network namespace has a cookie, the same for BPF programs and sockets. */
-static int wc_netns_cookie(uint64_t *cookie)
+static int wc_netns_cookie(__u64 *cookie)
 {
     socklen_t len = sizeof(*cookie);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
@@ -95,13 +102,26 @@ static int wc_kernel_share_memory(struct wc_kernel *k)
     return k->slots && k->ctl && k->control && k->ncpus > 0 ? 0 : -ENOMEM;
 }
 
-int wc_kernel_load(struct wc_kernel *k, const struct wc_config *cfg, char *reason)
+int wc_kernel_options(const struct wc_config *cfg, struct wc_rodata *out, char *reason)
+{
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    out->port = htons(cfg->port);
+    rc = wc_netns_cookie(&out->netns_cookie);
+    if (rc)
+        wc_kernel_explain(reason, rc, "SO_NETNS_COOKIE");
+    return rc;
+}
+
+int wc_kernel_load(struct wc_kernel *k, const struct wc_config *cfg, const struct wc_rodata *options, char *reason)
 {
     struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     int rc;
 
     memset(k, 0, sizeof(*k));
     libbpf_set_print(wc_kernel_print);
+    libxdp_set_print(wc_kernel_print_xdp);
     setrlimit(RLIMIT_MEMLOCK, &unlimited); /* kernels before 5.11 charge maps to it; later ones do not care */
     k->skel = wirecache_bpf__open();
     if (!k->skel) {
@@ -109,12 +129,7 @@ int wc_kernel_load(struct wc_kernel *k, const struct wc_config *cfg, char *reaso
         return -errno;
     }
     wc_kernel_size(k, cfg);
-    k->skel->rodata->wc_cfg.port = htons(cfg->port);
-    rc = wc_netns_cookie((uint64_t *)&k->skel->rodata->wc_cfg.netns_cookie);
-    if (rc) {
-        wc_kernel_explain(reason, rc, "SO_NETNS_COOKIE");
-        goto fail;
-    }
+    k->skel->rodata->wc_cfg = *options;
     rc = wirecache_bpf__load(k->skel);
     if (rc) {
         wc_kernel_explain(reason, rc, "cannot load the BPF programs");
