@@ -84,7 +84,8 @@ static int setup(void **state)
     wc_client_init(&w->client, &w->server, -1);
     strcpy(w->client.addr, "127.0.0.1:1111");
     strcpy(w->client.laddr, "127.0.0.1:6379");
-    w->client.created_ms = w->client.last_ms = START;
+    w->client.created_ms = START;
+    w->client.last_ms = START;
     *state = w;
     return 0;
 }

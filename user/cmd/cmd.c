@@ -60,7 +60,7 @@ static const struct wc_command *find_name(const char *name, uint32_t len)
 
 __attribute__((constructor)) static void fill_index(void)
 {
-    for (uint16_t row = 0; row < WC_CMD_IDS; row++) {
+    for (int row = 0; row < WC_CMD_IDS; row++) {
         const char *name = wc_commands[row].name;
         uint32_t i = name_hash(name, (uint32_t)strlen(name));
 
@@ -68,7 +68,7 @@ __attribute__((constructor)) static void fill_index(void)
             continue;
         while (name_index[i])
             i = (i + 1) % INDEX_SIZE;
-        name_index[i] = row + 1;
+        name_index[i] = (uint16_t)(row + 1);
     }
 }
 
@@ -248,7 +248,7 @@ void wc_cmd_execute(struct wc_cmd_ctx *ctx)
         wc_stat_add(&stats->errors, 1);
         return;
     }
-    ctx->client->last_cmd = (int)row;
+    atomic_store_explicit(&ctx->client->last_cmd, (int)row, memory_order_relaxed);
     wc_stat_add(&stats->commands_processed, 1);
     wc_stat_add(&stats->cmd_calls[row], 1);
     if (!(cmd->flags & WC_CMD_FAST))

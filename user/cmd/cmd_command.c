@@ -195,7 +195,6 @@ void wc_cmd_command_info(struct wc_cmd_ctx *ctx)
 /* Unknown names are left out. */
 void wc_cmd_command_docs(struct wc_cmd_ctx *ctx)
 {
-    const struct wc_command *cmd;
     size_t n = 0;
 
     if (ctx->argc == 2) {
@@ -210,7 +209,8 @@ void wc_cmd_command_docs(struct wc_cmd_ctx *ctx)
         n += wc_cmd_lookup(ctx->argv[i].ptr, ctx->argv[i].len) != NULL;
     wc_reply_map(ctx->reply, n);
     for (uint32_t i = 2; i < ctx->argc; i++) {
-        cmd = wc_cmd_lookup(ctx->argv[i].ptr, ctx->argv[i].len);
+        const struct wc_command *cmd = wc_cmd_lookup(ctx->argv[i].ptr, ctx->argv[i].len);
+
         if (cmd)
             reply_docs(ctx->reply, cmd);
     }
@@ -243,7 +243,7 @@ void wc_cmd_command_getkeys(struct wc_cmd_ctx *ctx)
         wc_reply_error(ctx->reply, "ERR Invalid number of arguments specified for command");
     } else {
         last = cmd->last_key < 0 ? argc + cmd->last_key : cmd->last_key;
-        wc_reply_array(ctx->reply, (size_t)((last - cmd->first_key) / cmd->key_step + 1));
+        wc_reply_array(ctx->reply, (size_t)(last - cmd->first_key) / (size_t)cmd->key_step + 1);
         for (int i = cmd->first_key; i <= last; i += cmd->key_step)
             wc_reply_bulk(ctx->reply, argv[i].ptr, argv[i].len);
     }

@@ -7,12 +7,15 @@
 
 void wc_client_init(struct wc_client *client, struct wc_server *server, int fd)
 {
+    int64_t now_ms = wc_store_now_ms();
+
     memset(client, 0, sizeof(*client));
     client->id = atomic_fetch_add(&server->next_client_id, 1) + 1;
     client->resp = 2;
     client->fd = fd;
     client->last_cmd = -1;
-    client->created_ms = client->last_ms = wc_store_now_ms();
+    client->created_ms = now_ms;
+    client->last_ms = now_ms;
     pthread_mutex_lock(&server->config_lock);
     client->authenticated = server->config.requirepass[0] == 0;
     pthread_mutex_unlock(&server->config_lock);

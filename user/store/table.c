@@ -267,18 +267,17 @@ static void table_grow(struct wc_table *t)
     if (n > t->mask)
         t->mask = t->mask << 1 | 1;
 
-    at = old;
-    do {
-        unsigned count;
+    for (at = old; at;) {
+        unsigned n_words;
 
         chain_take(&at, at == old, &words, &pool);
-        count = bucket_count(&words);
-        for (unsigned i = 0; i < count; i++) {
+        n_words = bucket_count(&words);
+        for (unsigned i = 0; i < n_words; i++) {
             uint64_t hash = entry_hash(wc_slot_entry(words.slot[i]));
 
             chain_append(wc_table_index(t, hash) == n ? new : old, words.slot[i], &pool);
         }
-    } while (at);
+    }
     pool_drain(t, &pool);
 }
 
@@ -298,15 +297,14 @@ void wc_table_shrink(struct wc_table *t)
     if (need > have && pool_fill(t, &pool, need - have))
         return;
 
-    at = last;
-    do {
-        unsigned count;
+    for (at = last; at;) {
+        unsigned n_words;
 
         chain_take(&at, at == last, &words, &pool);
-        count = bucket_count(&words);
-        for (unsigned i = 0; i < count; i++)
+        n_words = bucket_count(&words);
+        for (unsigned i = 0; i < n_words; i++)
             chain_append(into, words.slot[i], &pool);
-    } while (at);
+    }
     pool_drain(t, &pool);
     t->nbuckets--;
     if (t->nbuckets <= t->mask >> 1)

@@ -65,7 +65,7 @@ static inline struct wc_bucket *wc_bucket_next(const struct wc_bucket *b)
 {
     uint64_t last = b->slot[WC_BUCKET_SLOTS - 1];
 
-    return last & WC_SLOT_LINK ? (struct wc_bucket *)(uintptr_t)(last & WC_SLOT_ADDR) : NULL;
+    return (last & WC_SLOT_LINK) ? (struct wc_bucket *)(uintptr_t)(last & WC_SLOT_ADDR) : NULL;
 }
 
 /* Bucket number i. */
