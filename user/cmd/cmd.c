@@ -138,7 +138,7 @@ static bool arity_fits(const struct wc_command *cmd, uint32_t argc)
 static bool must_authenticate(const struct wc_cmd_ctx *ctx, const struct wc_command *cmd)
 {
     /* One byte, read without the lock: CONFIG SET requirepass "" lets everybody in. */
-    return !ctx->client->authenticated && !(cmd->flags & WC_CMD_NO_AUTH) && ctx->server->config.requirepass[0];
+    return !ctx->client->authenticated && !(cmd->flags & WC_CMD_NO_AUTH) && WC_CONFIG_NOW(ctx->server, requirepass[0]);
 }
 
 /* How each maxmemory-policy evicts. */
@@ -170,7 +170,7 @@ static uint64_t argument_bytes(const struct wc_cmd_ctx *ctx)
 /* Memory is over the limit: make room. false: there is nothing (more) that may go. */
 static bool make_room(const struct wc_cmd_ctx *ctx, uint64_t limit)
 {
-    enum wc_maxmemory_policy policy = ctx->server->config.maxmemory_policy;
+    enum wc_maxmemory_policy policy = WC_CONFIG_NOW(ctx->server, maxmemory_policy);
     uint64_t quota = EVICT_BYTES + EVICT_TIMES * argument_bytes(ctx), gained = 0;
     struct wc_store *store = ctx->server->store;
 
@@ -188,7 +188,7 @@ static bool make_room(const struct wc_cmd_ctx *ctx, uint64_t limit)
 
 static bool out_of_memory(const struct wc_cmd_ctx *ctx, const struct wc_command *cmd)
 {
-    uint64_t limit = ctx->server->config.maxmemory;
+    uint64_t limit = WC_CONFIG_NOW(ctx->server, maxmemory);
 
     return limit && cmd->flags & WC_CMD_DENYOOM && wc_store_used_estimate(ctx->server->store) > limit &&
            !make_room(ctx, limit);

@@ -96,6 +96,20 @@ static bool set_pair(struct wc_cmd_ctx *ctx, uint32_t i, struct wc_config *cfg)
     return false;
 }
 
+/* Other threads read single words without the lock, so write only those that change, each in one piece. */
+static void publish(struct wc_config *to, const struct wc_config *from)
+{
+    typedef uint64_t __attribute__((may_alias)) word;
+    word *old = (word *)to;
+    const word *new = (const word *)from;
+
+    _Static_assert(sizeof(*to) % sizeof(word) == 0 && _Alignof(struct wc_config) >= sizeof(word), "whole words");
+    for (size_t i = 0; i < sizeof(*to) / sizeof(word); i++) {
+        if (new[i] != old[i])
+            __atomic_store_n(&old[i], new[i], __ATOMIC_RELAXED);
+    }
+}
+
 /* config_lock is held. All or nothing: changes are made to a copy first. */
 static bool config_set_locked(struct wc_cmd_ctx *ctx)
 {
@@ -114,7 +128,7 @@ static bool config_set_locked(struct wc_cmd_ctx *ctx)
         return false;
     }
     wc_log_set_level(cfg.loglevel);
-    server->config = cfg;
+    publish(&server->config, &cfg);
     return true;
 }
 

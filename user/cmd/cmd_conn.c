@@ -197,7 +197,7 @@ void wc_cmd_hello(struct wc_cmd_ctx *ctx)
         }
         client->authenticated = true;
     }
-    if (!client->authenticated && ctx->server->config.requirepass[0]) {
+    if (!client->authenticated && WC_CONFIG_NOW(ctx->server, requirepass[0])) {
         wc_reply_error(ctx->reply,
                        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> "
                        "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol "

@@ -85,7 +85,7 @@ static void add_server(struct info *info)
 static void add_clients(struct info *info)
 {
     add(info, "connected_clients:%lld", (long long)atomic_load(&info->server->connected_clients));
-    add(info, "maxclients:%d", info->server->config.maxclients);
+    add(info, "maxclients:%d", WC_CONFIG_NOW(info->server, maxclients));
     add(info, "blocked_clients:0");
 }
 
@@ -149,7 +149,7 @@ static void add_memory(struct info *info)
     add(info, "used_memory_peak_perc:%.2f%%", peak ? 100.0 * (double)used / (double)peak : 0.0);
     add_number(info, "used_memory_dataset", used);
     add_bytes(info, "total_system_memory", (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE));
-    add_bytes(info, "maxmemory", info->server->config.maxmemory);
+    add_bytes(info, "maxmemory", WC_CONFIG_NOW(info->server, maxmemory));
     pthread_mutex_lock(&info->server->config_lock);
     wc_config_each(&info->server->config, "maxmemory-policy", add_setting, info);
     pthread_mutex_unlock(&info->server->config_lock);

@@ -6,7 +6,7 @@
 /* Would a value of offset + len bytes be too long? The reply is the error then. */
 static bool too_long(struct wc_cmd_ctx *ctx, uint64_t offset, uint64_t len)
 {
-    uint64_t limit = ctx->server->config.proto_max_bulk_len;
+    uint64_t limit = WC_CONFIG_NOW(ctx->server, proto_max_bulk_len);
 
     if (limit > UINT32_MAX)
         limit = UINT32_MAX;

@@ -26,6 +26,9 @@ _Static_assert(WC_CMD_IDS <= WC_CMD_MAX, "struct wc_stats has a place for every 
 #define WC_ERR_SYNTAX  "ERR syntax error"
 #define WC_ERR_NOT_INT "ERR value is not an integer or out of range"
 
+/* A number of the configuration that CONFIG SET may change meanwhile, read without the lock. */
+#define WC_CONFIG_NOW(server, field) __atomic_load_n(&(server)->config.field, __ATOMIC_RELAXED)
+
 /* Equal, regardless of case? word is lower case. */
 bool wc_arg_is(const struct wc_arg *a, const char *word);
 /* An integer exactly as Redis prints it: no blanks, no plus sign, no leading zeros. */
