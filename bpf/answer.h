@@ -105,17 +105,13 @@ WC_INLINE bool wc_same_pair(const struct wc_conn_key *a, const struct wc_conn_ke
 }
 
 /* The state machine's verdict on a client's segment, under the lock. */
-WC_INLINE __u32 wc_judge(struct wc_conn *c, struct wc_request *r, __u64 now)
+WC_INLINE __u32 wc_judge(struct wc_conn *c, struct wc_request *r)
 {
     __u32 verdict = WC_TCP_RAW;
 
     bpf_spin_lock(&c->lock);
     if (wc_same_pair(&c->self, &r->p.key)) {
         verdict = wc_tcp_ingress(&c->tcp, &r->p.seg, &r->offer, &r->out);
-        if (verdict == WC_TCP_ANSWER || verdict == WC_TCP_ANSWER_FEED) {
-            c->hits++;
-            c->last_hit_ns = now;
-        }
         if (r->p.fragment && !r->offer.xdp)
             c->tcp.state = WC_TCP_CLOSING;
     }
@@ -123,14 +119,18 @@ WC_INLINE __u32 wc_judge(struct wc_conn *c, struct wc_request *r, __u64 now)
     return verdict;
 }
 
-/* After ANSWER: the frame has the reply's length; write it, keep it, count it. */
-WC_INLINE long wc_send_answer(enum wc_hook hook, void *ctx, struct wc_scratch *s, struct wc_request *r, __u64 now)
+/* Who was hit: the slot, the connection, the totals. */
+WC_INLINE void wc_count_hit(enum wc_hook hook, const struct wc_scratch *s, struct wc_request *r, __u64 now)
 {
-    wc_compose_reply(s, &r->p, &r->out, hook == WC_HOOK_TC_IN && r->bare, false);
-    wc_save_reply(s, r->number, r->out.seq);
+    struct wc_conn_ctl *ctl = bpf_map_lookup_elem(&conn_ctl, &r->number);
+
     if (r->slot) {
         __sync_fetch_and_add(&r->slot->hits, 1);
         r->slot->last_hit_ns = now;
+    }
+    if (ctl) {
+        ctl->hits++;
+        ctl->last_hit_ns = now;
     }
     wc_count(WC_CTR_HITS);
     if (s->reply.null)
@@ -139,6 +139,14 @@ WC_INLINE long wc_send_answer(enum wc_hook hook, void *ctx, struct wc_scratch *s
         wc_count(WC_CTR_HITS_XDP);
     wc_count_n(WC_CTR_IN_BYTES, r->p.seg.len);
     wc_count_n(WC_CTR_OUT_BYTES, s->reply.len);
+}
+
+/* After ANSWER: the frame has the reply's length; write it, keep it, count it. */
+WC_INLINE long wc_send_answer(enum wc_hook hook, void *ctx, struct wc_scratch *s, struct wc_request *r, __u64 now)
+{
+    wc_compose_reply(s, &r->p, &r->out, hook == WC_HOOK_TC_IN && r->bare, false);
+    wc_save_reply(s, r->number, r->out.seq);
+    wc_count_hit(hook, s, r, now);
     return wc_write_reply(hook, ctx, s, &r->p);
 }
 

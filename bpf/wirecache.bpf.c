@@ -106,7 +106,7 @@ int wc_tc_in(struct __sk_buff *skb)
         }
     }
 
-    verdict = wc_judge(c, &r, now);
+    verdict = wc_judge(c, &r);
     switch (verdict) {
     case WC_TCP_ANSWER:
     case WC_TCP_ANSWER_FEED:

@@ -40,7 +40,7 @@ int wc_xdp(struct xdp_md *xdp)
         }
     }
 
-    verdict = wc_judge(c, &r, now);
+    verdict = wc_judge(c, &r);
     if (verdict == WC_TCP_ANSWER) {
         if (wc_resize(WC_HOOK_XDP, xdp, grown ? grown : len, wc_header_len(&r.p) + s->reply.len) ||
             wc_send_answer(WC_HOOK_XDP, xdp, s, &r, now))

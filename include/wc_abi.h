@@ -3,7 +3,7 @@
  *   hot_keys    HASH          wc_hot_key -> slot number          written by the mirror (bpf() calls)
  *   hot_values  ARRAY, mmap   slot number -> wc_slot             written by the mirror (memory), hits by BPF
  *   conns       HASH          wc_conn_key -> wc_conn             written by BPF only; userspace deletes old ones
- *   conn_ctl    ARRAY, mmap   connection number -> wc_conn_ctl   written by the worker; last three words by BPF
+ *   conn_ctl    ARRAY, mmap   connection number -> wc_conn_ctl   written by the worker; from `taken` on by BPF
  *   replies     ARRAY         connection number -> wc_saved      written by BPF only
  *   free_conns  QUEUE         free connection numbers            userspace pushes, sock_ops pops
  *   counters    PERCPU_ARRAY  enum wc_counter -> count           written by BPF only
@@ -69,8 +69,6 @@ struct wc_conn {
     __u32 number;
     __u64 cookie; /* SO_COOKIE of the server's socket: the connection's identity */
     struct wc_conn_key self;
-    __u32 hits;
-    __u64 last_hit_ns;
     __u64 closed_ns; /* when the socket closed, 0 while it is open */
     struct wc_tcp tcp;
 };
@@ -91,7 +89,9 @@ struct wc_conn_ctl {
     __u32 taken;
     __u32 returned;
     __u32 closed_s; /* CLOCK_MONOTONIC seconds when the entry began to linger, 0: it does not */
-    __u64 pad[4];
+    __u64 hits;        /* by BPF: GETs answered on this connection */
+    __u64 last_hit_ns; /* by BPF, CLOCK_MONOTONIC */
+    __u64 pad[2];
 };
 
 /* The last in-kernel reply of a connection, for retransmission.

@@ -110,6 +110,8 @@ int wc_conns_claim(struct wc_conns *c, int fd)
     ctl = &c->k->ctl[entry.number];
     ctl->flags = 0;
     ctl->progress = 0;
+    ctl->hits = 0;
+    ctl->last_hit_ns = 0;
     __atomic_store_n(&ctl->cookie, cookie, __ATOMIC_RELEASE);
     atomic_fetch_add_explicit(&c->nclaimed, 1, memory_order_relaxed);
     return (int)entry.number;
@@ -145,6 +147,15 @@ void wc_conns_release(struct wc_conns *c, int number)
     __atomic_store_n(&ctl->cookie, 0, __ATOMIC_RELEASE);
     atomic_store_explicit(&c->owner[number], 0, memory_order_release);
     atomic_fetch_sub_explicit(&c->nclaimed, 1, memory_order_relaxed);
+}
+
+int64_t wc_conns_idle_ms(const struct wc_conns *c, int number)
+{
+    uint64_t last = __atomic_load_n(&c->k->ctl[number].last_hit_ns, __ATOMIC_RELAXED), now = wc_mono_ns();
+
+    if (!last)
+        return INT64_MAX;
+    return last < now ? (int64_t)((now - last) / 1000000) : 0;
 }
 
 /* Call fn for each entry of conns; fn returns true to have it removed. */

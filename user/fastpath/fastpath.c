@@ -266,6 +266,11 @@ void wc_fastpath_conn_progress(struct wc_fastpath *fp, int conn, uint32_t consum
     __atomic_store_n(&ctl->progress, consumed | (uint64_t)produced << 32, __ATOMIC_RELEASE);
 }
 
+int64_t wc_fastpath_conn_idle_ms(struct wc_fastpath *fp, int conn)
+{
+    return conn < 0 ? INT64_MAX : wc_conns_idle_ms(&fp->conns, conn);
+}
+
 void wc_fastpath_conn_close(struct wc_fastpath *fp, int conn)
 {
     if (conn >= 0)

@@ -32,6 +32,9 @@ int wc_fastpath_conn_open(struct wc_fastpath *fp, int fd);
  * client's GETs from here on. resp3: the client speaks RESP3. */
 void wc_fastpath_conn_progress(struct wc_fastpath *fp, int conn, uint32_t consumed, uint32_t produced, bool eligible,
                                bool resp3);
+/* When the kernel last answered this connection: milliseconds ago, or INT64_MAX for never. What the kernel serves looks
+ * idle from userspace; `timeout` and CLIENT LIST ask here. */
+int64_t wc_fastpath_conn_idle_ms(struct wc_fastpath *fp, int conn);
 /* The worker is done with the connection; call before close(fd). */
 void wc_fastpath_conn_close(struct wc_fastpath *fp, int conn);
 

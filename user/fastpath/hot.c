@@ -229,6 +229,7 @@ static void wc_hot_age_sketch(struct wc_hot *h)
 void wc_hot_age(struct wc_hot *h)
 {
     uint32_t coldest = UINT32_MAX;
+    int64_t now_ms = wc_store_now_ms();
 
     for (uint32_t slot = 0; slot < h->used; slot++) {
         uint64_t hits = h->k->slots[slot].hits;
@@ -236,6 +237,8 @@ void wc_hot_age(struct wc_hot *h)
 
         h->heat[slot] = h->heat[slot] / 2 + (fresh > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)fresh);
         h->hits[slot] = hits;
+        if (fresh)
+            wc_mirror_touch(h->mirror, slot, now_ms);
         if (h->heat[slot] < coldest)
             coldest = h->heat[slot];
     }

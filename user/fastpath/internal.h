@@ -105,6 +105,7 @@ int wc_conns_claim(struct wc_conns *c, int fd);
 /* Does the kernel know all that has reached this connection? consumed: request bytes executed so far. */
 bool wc_conns_trust(struct wc_conns *c, int number, uint32_t consumed);
 void wc_conns_release(struct wc_conns *c, int number);
+int64_t wc_conns_idle_ms(const struct wc_conns *c, int number);
 /* Put free numbers back into circulation; remove entries that have lingered long enough. */
 void wc_conns_tend(struct wc_conns *c);
 /* How many entries translate (din or dout not zero). */
@@ -147,6 +148,8 @@ void wc_mirror_flushed(void *arg, int db, uint32_t shard);
 bool wc_mirror_assign(struct wc_mirror *m, uint32_t slot, const struct wc_key *key);
 /* The slot is emptied and linked to nobody. */
 void wc_mirror_revoke(struct wc_mirror *m, uint32_t slot);
+/* Tell the store that the slot's key was read, for LRU and LFU. */
+void wc_mirror_touch(struct wc_mirror *m, uint32_t slot, int64_t now_ms);
 /* The wall clock moved against the monotonic one: recompute every deadline. */
 void wc_mirror_retime(struct wc_mirror *m);
 /* Returns true when the clocks have drifted apart by more than half a millisecond since the last retime. */

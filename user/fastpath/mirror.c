@@ -292,6 +292,21 @@ void wc_mirror_revoke(struct wc_mirror *m, uint32_t slot)
     wc_store_unlock(m->store, o->shard);
 }
 
+void wc_mirror_touch(struct wc_mirror *m, uint32_t slot, int64_t now_ms)
+{
+    struct wc_owner *o = &m->owners[slot];
+    struct wc_key key = {.ptr = o->key, .len = o->key_len, .hash = o->hash};
+    struct wc_entry *e;
+
+    if (!o->linked)
+        return;
+    wc_store_lock(m->store, o->shard);
+    e = wc_store_find(m->store, 0, &key, now_ms);
+    if (e)
+        wc_entry_touch(e, now_ms);
+    wc_store_unlock(m->store, o->shard);
+}
+
 bool wc_mirror_drifted(const struct wc_mirror *m)
 {
     int64_t d = wc_mono_minus_wall() - atomic_load_explicit(&m->mono_minus_wall_ns, memory_order_relaxed);

@@ -49,6 +49,13 @@ void wc_fastpath_conn_progress(struct wc_fastpath *fp, int conn, uint32_t consum
     (void)resp3;
 }
 
+int64_t wc_fastpath_conn_idle_ms(struct wc_fastpath *fp, int conn)
+{
+    (void)fp;
+    (void)conn;
+    return INT64_MAX;
+}
+
 void wc_fastpath_conn_close(struct wc_fastpath *fp, int conn)
 {
     (void)fp;

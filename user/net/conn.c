@@ -478,7 +478,9 @@ static bool overdue(const struct wc_conn *c, int64_t now_ms, int64_t timeout_ms)
         return true;
     if (c->state == WC_CONN_LINGERING)
         return now_ms >= c->deadline_ms;
-    return timeout_ms > 0 && now_ms - c->client.last_ms > timeout_ms;
+    /* A client that the kernel serves sends userspace nothing, and is not idle. */
+    return timeout_ms > 0 && now_ms - c->client.last_ms > timeout_ms &&
+           wc_fastpath_conn_idle_ms(c->worker->server->fastpath, c->fastpath) > timeout_ms;
 }
 
 void wc_conns_check(struct wc_worker *w)
