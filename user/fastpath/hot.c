@@ -238,7 +238,7 @@ void wc_hot_age(struct wc_hot *h)
         h->heat[slot] = h->heat[slot] / 2 + (fresh > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)fresh);
         h->hits[slot] = hits;
         if (fresh)
-            wc_mirror_touch(h->mirror, slot, now_ms);
+            wc_mirror_touch(h->mirror, slot, fresh, now_ms);
         if (h->heat[slot] < coldest)
             coldest = h->heat[slot];
     }

@@ -149,7 +149,7 @@ bool wc_mirror_assign(struct wc_mirror *m, uint32_t slot, const struct wc_key *k
 /* The slot is emptied and linked to nobody. */
 void wc_mirror_revoke(struct wc_mirror *m, uint32_t slot);
 /* Tell the store that the slot's key was read, for LRU and LFU. */
-void wc_mirror_touch(struct wc_mirror *m, uint32_t slot, int64_t now_ms);
+void wc_mirror_touch(struct wc_mirror *m, uint32_t slot, uint64_t times, int64_t now_ms);
 /* The wall clock moved against the monotonic one: recompute every deadline. */
 void wc_mirror_retime(struct wc_mirror *m);
 /* Returns true when the clocks have drifted apart by more than half a millisecond since the last retime. */

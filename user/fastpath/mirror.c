@@ -24,6 +24,7 @@
  * served too. Covers slewing between two looks at the clocks. */
 #define WC_EXPIRE_MARGIN_NS 1000000
 #define WC_DRIFT_NS         500000
+#define WC_TOUCHES_MAX      64 /* at one look: the store counts logarithmically */
 
 static int64_t wc_clock_ns(clockid_t id)
 {
@@ -292,7 +293,7 @@ void wc_mirror_revoke(struct wc_mirror *m, uint32_t slot)
     wc_store_unlock(m->store, o->shard);
 }
 
-void wc_mirror_touch(struct wc_mirror *m, uint32_t slot, int64_t now_ms)
+void wc_mirror_touch(struct wc_mirror *m, uint32_t slot, uint64_t times, int64_t now_ms)
 {
     struct wc_owner *o = &m->owners[slot];
     struct wc_key key = {.ptr = o->key, .len = o->key_len, .hash = o->hash};
@@ -302,8 +303,8 @@ void wc_mirror_touch(struct wc_mirror *m, uint32_t slot, int64_t now_ms)
         return;
     wc_store_lock(m->store, o->shard);
     e = wc_store_find(m->store, 0, &key, now_ms);
-    if (e)
-        wc_entry_touch(e, now_ms);
+    for (uint64_t i = 0; e && i < times && i < WC_TOUCHES_MAX; i++)
+        wc_store_touch(m->store, &key, e, now_ms);
     wc_store_unlock(m->store, o->shard);
 }
 
