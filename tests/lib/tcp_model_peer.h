@@ -52,7 +52,7 @@ struct model_habits {
     bool strict_window; /* never takes a byte beyond the window (older Linux does) */
 };
 
-struct model; /* the simulation; see tcp_model.c */
+struct model; /* the simulation; see tcp_model_sim.h */
 
 struct model_peer {
     struct model *m;

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { SCHEDULES = 200000, SECONDS_MAX = 9 };
+enum { SCHEDULES = 200000, SECONDS_MAX = 5 };
 
 static void explain(uint64_t seed)
 {
