@@ -109,7 +109,7 @@ void scene_install(struct fix *f, const struct scene *s, struct wc_conn *conn)
 
     pair.client_port = PKT_CLIENT_PORT;
     pair.server_port = PKT_PORT;
-    *conn = (struct wc_conn){.number = FIX_NUMBER, .cookie = COOKIE, .hits = 5, .last_hit_ns = 9, .tcp = s->tcp};
+    *conn = (struct wc_conn){.number = FIX_NUMBER, .cookie = COOKIE, .tcp = s->tcp};
     pkt_conn_key(&pair, &conn->self);
     fix_conn_remove(f, &conn->self);
     if (!s->unknown) {
@@ -318,6 +318,7 @@ struct seen {
     uint64_t counters[WC_CTR_COUNT];
     struct wc_saved saved;
     struct wc_slot slot;
+    struct wc_conn_ctl ctl;
 };
 
 static void look(struct fix *f, struct seen *seen)
@@ -325,6 +326,7 @@ static void look(struct fix *f, struct seen *seen)
     fix_counters(f, seen->counters);
     fix_saved_get(f, &seen->saved);
     seen->slot = f->k.slots[f->slot_k];
+    seen->ctl = f->k.ctl[FIX_NUMBER];
 }
 
 static bool same_counters(const struct scene *s, const struct row *row, const struct variant *v,
@@ -354,20 +356,29 @@ static bool same_counters(const struct scene *s, const struct row *row, const st
     return same;
 }
 
-/* The saved reply, the slot's and the connection's hits. */
+/* A count and the time of its last rise. */
+static bool same_hits(const char *of, uint64_t count, uint64_t was, uint64_t at, uint64_t was_at, bool hit,
+                      const struct fix_run *r)
+{
+    if (count == was + hit && (hit ? at >= r->began_ns && at <= r->ended_ns : at == was_at))
+        return true;
+    fprintf(stderr, "  %s: %lu hits, the last at %lu; before %lu at %lu\n", of, count, at, was, was_at);
+    return false;
+}
+
+/* What a hit leaves behind: on the slot, on the connection, and the reply for retransmission. */
 static bool same_traces(const struct scene *s, const struct row *row, const struct fix_run *r,
-                        const struct seen *before, const struct seen *now, const struct wc_conn *conn)
+                        const struct seen *before, const struct seen *now)
 {
     const struct wc_saved *saved = &now->saved;
-    bool hit = is_answer(row), same = true;
     uint64_t stamp = WC_SAVED_VALID | s->in.ack;
+    bool hit = is_answer(row), same;
 
-    if (conn->hits != 5u + hit || (!hit && conn->last_hit_ns != 9) ||
-        (hit && (conn->last_hit_ns < r->began_ns || conn->last_hit_ns > r->ended_ns)))
-        same = !fprintf(stderr, "  connection: %u hits, last at %llu\n", conn->hits, conn->last_hit_ns);
-    if (now->slot.hits != before->slot.hits + hit || (!hit && now->slot.last_hit_ns != before->slot.last_hit_ns) ||
-        (hit && (now->slot.last_hit_ns < r->began_ns || now->slot.last_hit_ns > r->ended_ns)))
-        same = !fprintf(stderr, "  slot: %llu hits, last at %llu\n", now->slot.hits, now->slot.last_hit_ns);
+    same =
+        same_hits("slot", now->slot.hits, before->slot.hits, now->slot.last_hit_ns, before->slot.last_hit_ns, hit, r);
+    same = same_hits("connection", now->ctl.hits, before->ctl.hits, now->ctl.last_hit_ns, before->ctl.last_hit_ns, hit,
+                     r) &&
+           same;
     if (hit && (saved->stamp != stamp || saved->len != s->reply_len || saved->null != s->slot_null ||
                 saved->sum != htons(pkt_sum(0, (const uint8_t *)s->reply, s->reply_len)) ||
                 memcmp(saved->bytes + saved->start, s->reply, s->reply_len) != 0))
@@ -456,7 +467,7 @@ bool scene_run(struct fix *f, const struct row *given, const struct variant *v)
     if (!s.unknown) {
         if (!fix_conn_get(f, &conn.self, &conn))
             same = !fprintf(stderr, "  the entry is gone\n");
-        same = same_traces(&s, &row, &r, &before, &now, &conn) && same;
+        same = same_traces(&s, &row, &r, &before, &now) && same;
         same = scene_same_tcp("state after", &s.after, &conn.tcp) && same;
     }
     if (!same)
@@ -464,63 +475,4 @@ bool scene_run(struct fix *f, const struct row *given, const struct variant *v)
                 (const char *[]){"XDP", "TC in", "TC out"}[v->hook], v->v6 ? 6 : 4, v->ts ? "on" : "off",
                 (int)v->in_shift, (int)v->out_shift, (int)v->din_shift, (int)v->dout_shift);
     return same;
-}
-
-/* ---- tables ---- */
-
-static bool wanted(const struct row *row, const struct variant *v)
-{
-    return !((row->only & ONLY_V4 && v->v6) || (row->only & ONLY_V6 && !v->v6) || (row->only & ONLY_TS && !v->ts) ||
-             (row->only & ONLY_NO_TS && v->ts) || (row->only & ONLY_TC && v->hook == FIX_XDP));
-}
-
-static void table(struct fix *f, const struct row *rows, size_t n, struct variant *v, unsigned *ran, unsigned *failed)
-{
-    for (size_t i = 0; i < n; i++)
-        for (int bits = 0; bits < 4; bits++) {
-            v->v6 = bits & 1;
-            v->ts = bits & 2;
-            if (!wanted(&rows[i], v))
-                continue;
-            ++*ran;
-            *failed += !scene_run(f, &rows[i], v);
-        }
-}
-
-void scene_table_how(struct fix *f, const struct row *rows, size_t n, enum fix_hook hook, const struct fix_how *how)
-{
-    struct variant v = {.hook = hook, .how = *how};
-    unsigned ran = 0, failed = 0;
-
-    table(f, rows, n, &v, &ran, &failed);
-    printf("    %u packets\n", ran);
-    assert_int_equal(failed, 0);
-}
-
-void scene_table(struct fix *f, const struct row *rows, size_t n, enum fix_hook hook)
-{
-    scene_table_how(f, rows, n, hook, &(struct fix_how){0});
-}
-
-void scene_table_wrapped(struct fix *f, const struct row *rows, size_t n, enum fix_hook hook)
-{
-    /* Zero falls on each of these numbers in turn: in kernel space, then in client space. */
-    static const uint32_t ins[] = {K_IN, K_IN + 1, K_IN + REQ, C_IN, C_IN + 1, C_IN + REQ - 1, C_IN + REQ, EDGE};
-    static const uint32_t outs[] = {K_OUT,     K_OUT + 1,       K_OUT + 5,   C_OUT,
-                                    C_OUT + 1, C_OUT + REP - 1, C_OUT + REP, C_OUT + 12};
-    unsigned ran = 0, failed = 0;
-
-    for (size_t i = 0; i < sizeof(ins) / sizeof(ins[0]); i++) {
-        struct variant kernel = {.hook = hook, .in_shift = -ins[i], .out_shift = -outs[i]};
-        struct variant client = {.hook = hook, .din_shift = -ins[i], .dout_shift = -outs[i]};
-        struct variant half = {.hook = hook, .in_shift = 0x80000000 - ins[i], .out_shift = 0x80000000 - outs[i]};
-
-        table(f, rows, n, &kernel, &ran, &failed);
-        table(f, rows, n, &client, &ran, &failed);
-        table(f, rows, n, &half, &ran, &failed);
-        if (failed)
-            break;
-    }
-    printf("    %u packets\n", ran);
-    assert_int_equal(failed, 0);
 }

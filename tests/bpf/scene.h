@@ -148,12 +148,6 @@ void scene_reply(const struct scene *s, uint32_t seq, uint32_t ack, enum fix_hoo
 bool scene_same_reply(struct pkt_spec *want, const struct scene *s, const struct fix_run *r, const struct pkt *got);
 /* Run one row. false: it does not hold; what differs is printed. */
 bool scene_run(struct fix *f, const struct row *row, const struct variant *v);
-/* All rows for the given hook in all four variants; fails the cmocka test if any fails. Prints how many ran. */
-void scene_table(struct fix *f, const struct row *rows, size_t n, enum fix_hook hook);
-/* The same with skbs of another kind. */
-void scene_table_how(struct fix *f, const struct row *rows, size_t n, enum fix_hook hook, const struct fix_how *how);
-/* The same with the numbers shifted so that each of them wraps in turn. */
-void scene_table_wrapped(struct fix *f, const struct row *rows, size_t n, enum fix_hook hook);
 /* Compare two states; prints the fields that differ. */
 bool scene_same_tcp(const char *what, const struct wc_tcp *want, const struct wc_tcp *got);
 

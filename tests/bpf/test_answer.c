@@ -2,9 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "scene.h"
-
-#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+#include "table.h"
 
 static const struct row hits[] = {
     ROW("a GET of a hot key", 0, WHEN(), ANSWER, NO_COUNTER, THEN()),
@@ -41,12 +39,12 @@ static const struct row hits[] = {
 
 static void test_hits_tc(void **state)
 {
-    scene_table(*state, hits, LEN(hits), FIX_TC_IN);
+    table_run(*state, hits, LEN(hits), FIX_TC_IN);
 }
 
 static void test_hits_xdp(void **state)
 {
-    scene_table(*state, hits, LEN(hits), FIX_XDP);
+    table_run(*state, hits, LEN(hits), FIX_XDP);
 }
 
 /* As long as the request: the only reply that leaves an skb with a sum of the hardware's. */
@@ -60,13 +58,13 @@ static void test_checksum_complete(void **state)
                                            NO_COUNTER,
                                            {{0}}};
 
-    scene_table_how(*state, &same_length, 1, FIX_TC_IN, &(struct fix_how){.complete = 1});
+    table_run_how(*state, &same_length, 1, FIX_TC_IN, &(struct fix_how){.complete = 1});
 }
 
 static void test_hits_wrapped(void **state)
 {
-    scene_table_wrapped(*state, hits, LEN(hits), FIX_TC_IN);
-    scene_table_wrapped(*state, hits, LEN(hits), FIX_XDP);
+    table_run_wrapped(*state, hits, LEN(hits), FIX_TC_IN);
+    table_run_wrapped(*state, hits, LEN(hits), FIX_XDP);
 }
 
 /* XDP and TC, IPv4 and IPv6, timestamps or not. */
@@ -179,7 +177,7 @@ static void test_not_linear(void **state)
         return;
     }
     for (uint32_t linear = 14; linear < 90; linear += 7)
-        scene_table_how(f, hits, LEN(hits), FIX_TC_IN, &(struct fix_how){.linear = linear});
+        table_run_how(f, hits, LEN(hits), FIX_TC_IN, &(struct fix_how){.linear = linear});
 }
 
 int main(void)

@@ -1,9 +1,7 @@
 /* From the stack: the rules O1 to O5 of include/wc_tcp.h. */
 #include <stdio.h>
 
-#include "scene.h"
-
-#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+#include "table.h"
 
 #define OK_LEN   5 /* "+OK\r\n" */
 #define BARE_ACK SET(in.len, 0), SET(in.flags, PKT_ACK)
@@ -128,9 +126,9 @@ static const struct row sacks[] = {
 
 static void run(struct fix *f, const struct row *rows, size_t n)
 {
-    scene_table(f, rows, n, FIX_TC_OUT);
-    scene_table_how(f, rows, n, FIX_TC_OUT, &(struct fix_how){.complete = 1});
-    scene_table_wrapped(f, rows, n, FIX_TC_OUT);
+    table_run(f, rows, n, FIX_TC_OUT);
+    table_run_how(f, rows, n, FIX_TC_OUT, &(struct fix_how){.complete = 1});
+    table_run_wrapped(f, rows, n, FIX_TC_OUT);
 }
 
 static void test_segments(void **state)

@@ -1,7 +1,5 @@
 /* From the client: the rules I1 to I8 of include/wc_tcp.h, one by one. */
-#include "scene.h"
-
-#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+#include "table.h"
 
 #define BARE_ACK        SET(in.len, 0), SET(in.flags, PKT_ACK)
 #define BEHIND          SET(in.seq, C_IN + REQ) /* behind the open exchange's request */
@@ -255,11 +253,11 @@ static const struct row sacks[] = {
 
 static void run(struct fix *f, const struct row *rows, size_t n)
 {
-    scene_table(f, rows, n, FIX_TC_IN);
-    scene_table(f, rows, n, FIX_XDP);
-    scene_table_how(f, rows, n, FIX_TC_IN, &(struct fix_how){.complete = 1});
-    scene_table_wrapped(f, rows, n, FIX_TC_IN);
-    scene_table_wrapped(f, rows, n, FIX_XDP);
+    table_run(f, rows, n, FIX_TC_IN);
+    table_run(f, rows, n, FIX_XDP);
+    table_run_how(f, rows, n, FIX_TC_IN, &(struct fix_how){.complete = 1});
+    table_run_wrapped(f, rows, n, FIX_TC_IN);
+    table_run_wrapped(f, rows, n, FIX_XDP);
 }
 
 #define TABLE(name)                                                                                                    \

@@ -1,7 +1,5 @@
 /* Packets that are not answered: each reason, its counter, and that the packet goes on right. */
-#include "scene.h"
-
-#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+#include "table.h"
 
 /* What the connection, the server or the key do not allow. */
 static const struct row refusals[] = {
@@ -166,9 +164,9 @@ static const struct row headers[] = {
 
 static void run(struct fix *f, const struct row *rows, size_t n)
 {
-    scene_table(f, rows, n, FIX_TC_IN);
-    scene_table(f, rows, n, FIX_XDP);
-    scene_table_how(f, rows, n, FIX_TC_IN, &(struct fix_how){.complete = 1});
+    table_run(f, rows, n, FIX_TC_IN);
+    table_run(f, rows, n, FIX_XDP);
+    table_run_how(f, rows, n, FIX_TC_IN, &(struct fix_how){.complete = 1});
 }
 
 static void test_refusals(void **state)
@@ -178,8 +176,8 @@ static void test_refusals(void **state)
 
 static void test_refusals_wrapped(void **state)
 {
-    scene_table_wrapped(*state, refusals, LEN(refusals), FIX_TC_IN);
-    scene_table_wrapped(*state, refusals, LEN(refusals), FIX_XDP);
+    table_run_wrapped(*state, refusals, LEN(refusals), FIX_TC_IN);
+    table_run_wrapped(*state, refusals, LEN(refusals), FIX_XDP);
 }
 
 static void test_requests(void **state)
