@@ -10,32 +10,35 @@ from lib.case import at_least, case, equal
 from lib.resp import Client, Error, Simple
 
 
+def on_host():
+    """Links, programs on interfaces, and pins."""
+    return bpf.attached() | {("pin", path) for path in glob.glob("/sys/fs/bpf/wirecache*/**", recursive=True)}
+
+
 def left_behind(before):
     """What is on this host now and was not before, once the kernel had time to let go of it."""
     end = time.monotonic() + 5
-    while True:
-        left = bpf.attached() - before, glob.glob("/sys/fs/bpf/wirecache*")
-        if not any(left) or time.monotonic() > end:
-            return left
+    while (left := on_host() - before) and time.monotonic() < end:
         time.sleep(0.1)
+    return left
 
 
 @case(needs_bpf=True)
 def clean_stop_leaves_nothing(t):
-    before = bpf.attached()
+    before = on_host()
     s = t.server()
     with s.client() as c:
         c.call("SET", "k", "v")
         assert c.make_hot("k"), "k does not become hot"
         s.stop()  # with a connection open that has numbers to translate
         equal(c.read_to_end(), b"")
-    equal(left_behind(before), (set(), []))
+    equal(left_behind(before), set())
 
 
 @case(needs_bpf=True)
 def kill9_under_load(t):
     """Clients notice within 2 s, the host is not disturbed, the next start works and leaves nothing behind."""
-    before = bpf.attached()
+    before = on_host()
     s = t.server()
     with s.client() as c:
         c.call("SET", "k", "v")
@@ -89,7 +92,7 @@ def kill9_under_load(t):
         assert c.make_hot("k"), f"nothing is hot after the crash: {c.info('fastpath')}"
         equal(c.call("GET", "k"), b"new")
     again.stop()
-    equal(left_behind(before), (set(), []))
+    equal(left_behind(before), set())
 
 
 @case(needs_bpf=True)

@@ -79,7 +79,8 @@ class Case:
         return path
 
     def logs(self):
-        return [(path, proc.tail(path)) for path in sorted(glob.glob(f"{self.dir}/server-*.log"))]
+        """The end of the logs of the last two servers."""
+        return [(path, proc.tail(path)) for path in sorted(glob.glob(f"{self.dir}/server-*.log"))[-2:]]
 
 
 def equal(actual, expected, what=""):

@@ -55,15 +55,6 @@ def remove_leftovers():
             run("ip", "netns", "delete", name)
 
 
-def add_namespace(name):
-    run("ip", "netns", "add", name)
-    run("ip", "-n", name, "link", "set", "lo", "up")
-
-
-def delete_namespace(name):
-    run("ip", "netns", "delete", name)
-
-
 class Pair:
     """A server's and a client's namespace, joined by a veth pair."""
 
@@ -74,8 +65,9 @@ class Pair:
 
     def __init__(self, stack):
         for name in (self.server, self.client):
-            add_namespace(name)
-            stack.callback(delete_namespace, name)
+            run("ip", "netns", "add", name)
+            stack.callback(run, "ip", "netns", "delete", name)
+            run("ip", "-n", name, "link", "set", "lo", "up")
         run("ip", "link", "add", self.dev, "netns", self.server, "type", "veth",
             "peer", "name", self.dev, "netns", self.client)
         for name, v4, v6 in ((self.server, self.server4, self.server6), (self.client, self.client4, self.client6)):
