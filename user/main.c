@@ -186,12 +186,16 @@ static int start(struct process *p)
     struct wc_server *s = &p->server;
     char err[ERR_MAX];
 
+    if (!wc_loop_available(s->config.io))
+        return fail(p, "io uring is not available");
     int r = init_server(p);
     if (r)
         return fail_errno(p, "Could not start", r);
     /* First the port, so that nothing is touched when it is taken. */
     if (wc_listen_prepare(&p->plan, &s->config, err, sizeof(err)))
         return fail(p, err);
+    if (p->plan.naddrs == 0 && !p->plan.unix_path[0])
+        return fail(p, "Configured to not listen anywhere, exiting.");
     if (raise_fd_limit(&s->config))
         return 1;
     wc_log(WC_LOG_NOTICE, "wirecache %s starting, pid %d, port %d", WC_VERSION, (int)getpid(), s->config.port);
@@ -201,8 +205,6 @@ static int start(struct process *p)
     /* Before any socket: it places its descriptors above theirs. */
     s->fastpath = wc_fastpath_new(&s->config, s->store);
     r = wc_workers_new(s);
-    if (r == -ENOSYS)
-        return fail(p, "io uring is not available in this build");
     if (r)
         return fail_errno(p, "Could not create the workers", r);
     if (wc_workers_listen(s, &p->plan, err, sizeof(err)))

@@ -78,6 +78,8 @@ struct wc_client {
     _Atomic int last_cmd; /* row in the command table, -1 none */
     _Atomic uint64_t ncommands, in_bytes, out_bytes;
     int fd;
+    int fastpath_conn;   /* number of the connection in the kernel half, -1 none: set by the connection, for CLIENT LIST
+                          */
     int64_t sleep_ms;    /* set by DEBUG SLEEP: the worker blocks this long before it goes on */
     _Atomic bool killed; /* wc_server_kill_client(): its worker closes it */
 };

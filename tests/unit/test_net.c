@@ -40,6 +40,7 @@ static struct {
     int open, closed;
     int early; /* reports that came after their replies */
     int next_peer;
+    int64_t idle_ms; /* since the kernel answered somebody */
     struct record conns[256];
 } kernel;
 
@@ -93,6 +94,12 @@ void wc_fastpath_conn_progress(struct wc_fastpath *fp, int conn, uint32_t consum
     r->reports++;
 }
 
+int64_t wc_fastpath_conn_idle_ms(struct wc_fastpath *fp, int conn)
+{
+    (void)fp, (void)conn;
+    return kernel.idle_ms;
+}
+
 void wc_fastpath_conn_close(struct wc_fastpath *fp, int conn)
 {
     (void)fp, (void)conn;
@@ -124,6 +131,7 @@ static int setup(void **state)
     (void)state;
     memset(&server, 0, sizeof(server));
     memset(&kernel, 0, sizeof(kernel));
+    kernel.idle_ms = INT64_MAX;
     wc_config_defaults(&server.config);
     wc_log_set_level(WC_LOG_NOTHING);
     pthread_mutex_init(&server.config_lock, NULL);
@@ -167,7 +175,7 @@ static int connect_with(const char *refusal)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
     kernel.next_peer = pair[1];
-    wc_conn_open(server.workers, pair[0], true, "1.2.3.4:5", "127.0.0.1:6379", refusal);
+    wc_netconn_open(server.workers, pair[0], true, "1.2.3.4:5", "127.0.0.1:6379", refusal);
     return pair[1];
 }
 
@@ -335,10 +343,10 @@ static void does_not_wait_for_ever_for_the_peer_to_end(void **state)
 
     GIVE(fd, "QUIT\r\n");
     assert_true(atomic_load(&server.workers->wants_tick));
-    wc_conns_check(server.workers);
+    wc_netconns_check(server.workers);
     assert_int_equal(kernel.closed, 0);
     server.workers->now_ms += 10000;
-    wc_conns_check(server.workers);
+    wc_netconns_check(server.workers);
     assert_int_equal(kernel.closed, 1);
     assert_int_equal(server.workers->nclosing, 0);
     hang_up(fd);
@@ -452,7 +460,7 @@ static void a_slow_reader_waits_alone(void **state)
 {
     (void)state;
     int fd = connect_client(), other;
-    struct wc_conn *c = server.workers->conns;
+    struct wc_netconn *c = server.workers->conns;
     const size_t value = 300 * 1000;
 
     set_large(fd, value);
@@ -576,18 +584,22 @@ static void closes_idle_and_killed_clients(void **state)
 {
     (void)state;
     int idle = connect_client(), busy = connect_client();
-    struct wc_conn *c = server.workers->conns;
+    struct wc_netconn *c = server.workers->conns;
 
     server.config.timeout = 10;
     server.workers->now_ms += 10500;
     GIVE(busy, PING);
-    wc_conns_check(server.workers);
+    kernel.idle_ms = 9000; /* whom the kernel serves is not idle */
+    wc_netconns_check(server.workers);
+    assert_int_equal(kernel.closed, 0);
+    kernel.idle_ms = 11000;
+    wc_netconns_check(server.workers);
     assert_int_equal(kernel.closed, 1);
     expect_end(idle);
     expect(busy, "+PONG\r\n");
     assert_false(wc_server_kill_client(&server, 12345));
     assert_true(wc_server_kill_client(&server, c->client.id));
-    wc_conns_check(server.workers);
+    wc_netconns_check(server.workers);
     assert_int_equal(kernel.closed, 2);
     expect_end(busy);
     hang_up(idle);

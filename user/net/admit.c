@@ -89,5 +89,5 @@ void wc_admit(struct wc_worker *w, int fd, bool tcp)
     const char *why = refusal(s, local);
     if (why)
         wc_stat_add(&w->stats.rejected_connections, 1);
-    wc_conn_open(w, fd, tcp, addr, laddr, why);
+    wc_netconn_open(w, fd, tcp, addr, laddr, why);
 }

@@ -20,39 +20,39 @@
 #define LINGER_MAX  (256 * 1024) /* bytes thrown away before the connection is cut */
 #define MAX_CLOSING 128          /* per worker; beyond, connections are cut without lingering */
 
-static struct wc_conn *conn_of(struct wc_io *io)
+static struct wc_netconn *conn_of(struct wc_io *io)
 {
-    return (struct wc_conn *)((char *)io - offsetof(struct wc_conn, io));
+    return (struct wc_netconn *)((char *)io - offsetof(struct wc_netconn, io));
 }
 
-static void touch(struct wc_conn *c)
+static void touch(struct wc_netconn *c)
 {
     atomic_store_explicit(&c->client.last_ms, c->worker->now_ms, memory_order_relaxed);
 }
 
-static size_t pending_output(const struct wc_conn *c)
+static size_t pending_output(const struct wc_netconn *c)
 {
     return c->sending.len - c->sending.sent + c->out.len;
 }
 
 /* ---- the end of a connection ---- */
 
-static void stop_counting(struct wc_conn *c)
+static void stop_counting(struct wc_netconn *c)
 {
     if (c->counted)
         atomic_fetch_sub(&c->worker->server->connected_clients, 1);
     c->counted = false;
 }
 
-void wc_conn_close(struct wc_conn *c)
+void wc_netconn_close(struct wc_netconn *c)
 {
     struct wc_worker *w = c->worker;
 
-    if (c->state == WC_CONN_CLOSED)
+    if (c->state == WC_NETCONN_CLOSED)
         return;
-    if (c->state == WC_CONN_LINGERING)
+    if (c->state == WC_NETCONN_LINGERING)
         w->nclosing--;
-    c->state = WC_CONN_CLOSED;
+    c->state = WC_NETCONN_CLOSED;
     stop_counting(c);
 
     pthread_mutex_lock(&w->server->clients_lock);
@@ -64,13 +64,13 @@ void wc_conn_close(struct wc_conn *c)
         c->next->prev = c->prev;
     pthread_mutex_unlock(&w->server->clients_lock);
 
-    wc_fastpath_conn_close(w->server->fastpath, c->fastpath);
+    wc_fastpath_conn_close(w->server->fastpath, c->client.fastpath_conn);
     wc_loop_close(w->loop, &c->io);
 }
 
 static void on_closed(struct wc_io *io)
 {
-    struct wc_conn *c = conn_of(io);
+    struct wc_netconn *c = conn_of(io);
 
     wc_inbuf_release(&c->in, &c->worker->pool);
     wc_pool_put(&c->worker->pool, c->out.buf, c->out.cap);
@@ -80,9 +80,9 @@ static void on_closed(struct wc_io *io)
 }
 
 /* From here on only what is in `out` goes to the client. */
-static void start_closing(struct wc_conn *c)
+static void start_closing(struct wc_netconn *c)
 {
-    c->state = WC_CONN_FLUSHING;
+    c->state = WC_NETCONN_FLUSHING;
     stop_counting(c);
     wc_inbuf_release(&c->in, &c->worker->pool);
     if (c->paused) {
@@ -93,30 +93,30 @@ static void start_closing(struct wc_conn *c)
 
 /* The last reply is with the kernel. Closing now would, if the client has sent more, answer with a reset that may
  * overtake that reply. */
-static void linger(struct wc_conn *c)
+static void linger(struct wc_netconn *c)
 {
     struct wc_worker *w = c->worker;
 
     if (c->peer_eof || w->nclosing >= MAX_CLOSING || shutdown(c->io.fd, SHUT_WR)) {
-        wc_conn_close(c);
+        wc_netconn_close(c);
         return;
     }
-    c->state = WC_CONN_LINGERING;
+    c->state = WC_NETCONN_LINGERING;
     c->deadline_ms = w->now_ms + LINGER_MS;
     w->nclosing++;
     atomic_store_explicit(&w->wants_tick, true, memory_order_relaxed);
 }
 
-static void discard(struct wc_conn *c, size_t n)
+static void discard(struct wc_netconn *c, size_t n)
 {
     c->drained += n;
-    if (c->state == WC_CONN_LINGERING && c->drained > LINGER_MAX)
-        wc_conn_close(c);
+    if (c->state == WC_NETCONN_LINGERING && c->drained > LINGER_MAX)
+        wc_netconn_close(c);
 }
 
 /* ---- output ---- */
 
-static void recycle_output(struct wc_conn *c, struct wc_reply *out)
+static void recycle_output(struct wc_netconn *c, struct wc_reply *out)
 {
     wc_pool_put(&c->worker->pool, out->buf, out->cap);
     out->buf = NULL;
@@ -124,7 +124,7 @@ static void recycle_output(struct wc_conn *c, struct wc_reply *out)
 }
 
 /* Give the loop what there is, unless it is busy with a part. May close the connection. */
-static void flush(struct wc_conn *c)
+static void flush(struct wc_netconn *c)
 {
     struct wc_reply *out = &c->out;
 
@@ -132,13 +132,13 @@ static void flush(struct wc_conn *c)
         return;
     if (out->failed) {
         wc_log(WC_LOG_WARNING, "Out of memory for the replies of client %s, closing it", c->client.addr);
-        wc_conn_close(c);
+        wc_netconn_close(c);
         return;
     }
     if (out->len > 0) {
         ssize_t n = wc_loop_send(c->worker->loop, &c->io, out->buf, out->len);
         if (n < 0) {
-            wc_conn_close(c);
+            wc_netconn_close(c);
             return;
         }
         if ((size_t)n < out->len) {
@@ -148,20 +148,21 @@ static void flush(struct wc_conn *c)
         }
     }
     recycle_output(c, out);
-    if (c->state == WC_CONN_FLUSHING)
+    if (c->state == WC_NETCONN_FLUSHING)
         linger(c);
 }
 
 /* The batch is executed: tell the kernel half, before any of its replies can reach the client. */
-static void commit(struct wc_conn *c)
+static void commit(struct wc_netconn *c)
 {
     struct wc_server *s = c->worker->server;
-    bool eligible = c->state == WC_CONN_OPEN && wc_client_fastpath_eligible(s, &c->client);
+    bool eligible = c->state == WC_NETCONN_OPEN && wc_client_fastpath_eligible(s, &c->client);
 
-    wc_fastpath_conn_progress(s->fastpath, c->fastpath, c->consumed, c->produced, eligible, c->client.resp == 3);
+    wc_fastpath_conn_progress(s->fastpath, c->client.fastpath_conn, c->consumed, c->produced, eligible,
+                              c->client.resp == 3);
 }
 
-static void count_output(struct wc_conn *c, size_t n)
+static void count_output(struct wc_netconn *c, size_t n)
 {
     c->produced += (uint32_t)n;
     wc_stat_add(&c->client.out_bytes, n);
@@ -170,7 +171,7 @@ static void count_output(struct wc_conn *c, size_t n)
 
 /* ---- input ---- */
 
-static void protocol_error(struct wc_conn *c, int err)
+static void protocol_error(struct wc_netconn *c, int err)
 {
     if (err != -EPROTO) {
         wc_log(WC_LOG_WARNING, "Out of memory for the request of client %s, closing it", c->client.addr);
@@ -195,7 +196,7 @@ static void sleep_for(struct wc_worker *w, int64_t ms)
 }
 
 /* Execute the complete requests in buf, until the client has to read replies first (*full). Returns bytes consumed. */
-static size_t run_batch(struct wc_conn *c, const char *buf, size_t len, bool *full)
+static size_t run_batch(struct wc_netconn *c, const char *buf, size_t len, bool *full)
 {
     struct wc_worker *w = c->worker;
     struct wc_client *client = &c->client;
@@ -250,7 +251,7 @@ static size_t run_batch(struct wc_conn *c, const char *buf, size_t len, bool *fu
 }
 
 /* Execute and send; several batches when one has very large replies. Returns bytes consumed. */
-static size_t process(struct wc_conn *c, const char *buf, size_t len)
+static size_t process(struct wc_netconn *c, const char *buf, size_t len)
 {
     struct wc_worker *w = c->worker;
     size_t off = 0;
@@ -267,34 +268,34 @@ static size_t process(struct wc_conn *c, const char *buf, size_t len)
         off += n;
         c->consumed += (uint32_t)n;
         count_output(c, c->out.len - before);
-        if (c->client.close_after_reply && c->state == WC_CONN_OPEN)
+        if (c->client.close_after_reply && c->state == WC_NETCONN_OPEN)
             start_closing(c);
         commit(c);
         flush(c);
-    } while (full && c->state == WC_CONN_OPEN && pending_output(c) <= OUTPUT_LOW);
+    } while (full && c->state == WC_NETCONN_OPEN && pending_output(c) <= OUTPUT_LOW);
 
-    if (full && c->state == WC_CONN_OPEN) {
+    if (full && c->state == WC_NETCONN_OPEN) {
         c->paused = true;
         wc_loop_pause(w->loop, &c->io);
     }
     return off;
 }
 
-static void check_input_limit(struct wc_conn *c)
+static void check_input_limit(struct wc_netconn *c)
 {
     if (wc_inbuf_used(&c->in) <= c->worker->server->config.client_query_buffer_limit)
         return;
     wc_log(WC_LOG_WARNING, "Closing client that reached max query buffer length: id=%llu addr=%s",
            (unsigned long long)c->client.id, c->client.addr);
-    wc_conn_close(c);
+    wc_netconn_close(c);
 }
 
 /* What the connection keeps: run it as far as it goes. */
-static void process_kept(struct wc_conn *c)
+static void process_kept(struct wc_netconn *c)
 {
     size_t used = process(c, c->in.data + c->in.off, wc_inbuf_used(&c->in));
 
-    if (c->state != WC_CONN_OPEN)
+    if (c->state != WC_NETCONN_OPEN)
         return;
     wc_inbuf_consume(&c->in, &c->worker->pool, used);
     if (!c->in.data)
@@ -303,27 +304,27 @@ static void process_kept(struct wc_conn *c)
         check_input_limit(c);
 }
 
-static void process_received(struct wc_conn *c, const char *data, size_t n)
+static void process_received(struct wc_netconn *c, const char *data, size_t n)
 {
     size_t used = process(c, data, n);
 
-    if (c->state != WC_CONN_OPEN)
+    if (c->state != WC_NETCONN_OPEN)
         return;
     if (used == n) {
         wc_parser_trim(&c->parser);
         return;
     }
     if (wc_inbuf_append(&c->in, &c->worker->pool, data + used, n - used))
-        wc_conn_close(c);
+        wc_netconn_close(c);
     else
         check_input_limit(c);
 }
 
 static char *on_recv_buffer(struct wc_io *io, size_t *cap)
 {
-    struct wc_conn *c = conn_of(io);
+    struct wc_netconn *c = conn_of(io);
 
-    if (c->state != WC_CONN_OPEN || !c->in.data)
+    if (c->state != WC_NETCONN_OPEN || !c->in.data)
         return NULL;
     size_t used = wc_inbuf_used(&c->in), want = c->parser.want;
     size_t missing = want > used ? want - used : 1;
@@ -338,28 +339,28 @@ static char *on_recv_buffer(struct wc_io *io, size_t *cap)
     return c->in.data + c->in.len;
 }
 
-static void on_end_of_input(struct wc_conn *c, ssize_t reason)
+static void on_end_of_input(struct wc_netconn *c, ssize_t reason)
 {
-    if (reason < 0 || pending_output(c) == 0 || c->state == WC_CONN_LINGERING) {
-        wc_conn_close(c);
+    if (reason < 0 || pending_output(c) == 0 || c->state == WC_NETCONN_LINGERING) {
+        wc_netconn_close(c);
         return;
     }
     /* Redis closes here; what is still to be sent was requested before the end, though. */
     c->peer_eof = true;
-    if (c->state == WC_CONN_OPEN && !c->paused)
+    if (c->state == WC_NETCONN_OPEN && !c->paused)
         start_closing(c);
 }
 
 static void on_received(struct wc_io *io, char *data, ssize_t n)
 {
-    struct wc_conn *c = conn_of(io);
+    struct wc_netconn *c = conn_of(io);
 
     if (n <= 0) {
         on_end_of_input(c, n);
         return;
     }
     wc_stat_add(&c->worker->stats.net_input_bytes, (uint64_t)n);
-    if (c->state != WC_CONN_OPEN) {
+    if (c->state != WC_NETCONN_OPEN) {
         discard(c, (size_t)n);
         return;
     }
@@ -372,7 +373,7 @@ static void on_received(struct wc_io *io, char *data, ssize_t n)
     if (c->in.data && data == c->in.data + c->in.len)
         c->in.len += (size_t)n;
     else if (wc_inbuf_append(&c->in, &c->worker->pool, data, (size_t)n)) {
-        wc_conn_close(c);
+        wc_netconn_close(c);
         return;
     }
     if (!c->paused)
@@ -381,10 +382,10 @@ static void on_received(struct wc_io *io, char *data, ssize_t n)
 
 static void on_sent(struct wc_io *io, ssize_t n)
 {
-    struct wc_conn *c = conn_of(io);
+    struct wc_netconn *c = conn_of(io);
 
     if (n < 0) {
-        wc_conn_close(c);
+        wc_netconn_close(c);
         return;
     }
     c->sending.sent += (size_t)n;
@@ -395,12 +396,12 @@ static void on_sent(struct wc_io *io, ssize_t n)
     c->sending = (struct wc_sending){0};
     flush(c);
 
-    if (c->state != WC_CONN_OPEN || !c->paused || pending_output(c) > OUTPUT_LOW)
+    if (c->state != WC_NETCONN_OPEN || !c->paused || pending_output(c) > OUTPUT_LOW)
         return;
     c->paused = false;
     if (c->in.data)
         process_kept(c);
-    if (c->state == WC_CONN_OPEN && !c->paused) {
+    if (c->state == WC_NETCONN_OPEN && !c->paused) {
         if (c->peer_eof)
             on_end_of_input(c, 0);
         else
@@ -417,7 +418,7 @@ static const struct wc_io_handler conn_handler = {
 
 /* ---- the start ---- */
 
-static void link_conn(struct wc_worker *w, struct wc_conn *c)
+static void link_conn(struct wc_worker *w, struct wc_netconn *c)
 {
     pthread_mutex_lock(&w->server->clients_lock);
     c->next = w->conns;
@@ -427,9 +428,9 @@ static void link_conn(struct wc_worker *w, struct wc_conn *c)
     pthread_mutex_unlock(&w->server->clients_lock);
 }
 
-void wc_conn_open(struct wc_worker *w, int fd, bool tcp, const char *addr, const char *laddr, const char *refusal)
+void wc_netconn_open(struct wc_worker *w, int fd, bool tcp, const char *addr, const char *laddr, const char *refusal)
 {
-    struct wc_conn *c = calloc(1, sizeof(*c));
+    struct wc_netconn *c = calloc(1, sizeof(*c));
 
     if (!c) {
         close(fd);
@@ -437,9 +438,9 @@ void wc_conn_open(struct wc_worker *w, int fd, bool tcp, const char *addr, const
     }
     c->io = (struct wc_io){.fd = fd, .handler = &conn_handler};
     c->worker = w;
-    c->fastpath = -1;
     wc_parser_init(&c->parser);
     wc_client_init(&c->client, w->server, fd);
+    c->client.fastpath_conn = -1;
     snprintf(c->client.addr, sizeof(c->client.addr), "%s", addr);
     snprintf(c->client.laddr, sizeof(c->client.laddr), "%s", laddr);
     c->client.created_ms = w->now_ms;
@@ -452,12 +453,12 @@ void wc_conn_open(struct wc_worker *w, int fd, bool tcp, const char *addr, const
         free(c);
         return;
     }
-    link_conn(w, c);
     if (tcp)
-        c->fastpath = wc_fastpath_conn_open(w->server->fastpath, fd);
+        c->client.fastpath_conn = wc_fastpath_conn_open(w->server->fastpath, fd);
+    link_conn(w, c);
 
     if (refusal) {
-        c->state = WC_CONN_FLUSHING;
+        c->state = WC_NETCONN_FLUSHING;
         wc_reply_raw(&c->out, refusal, strlen(refusal));
         count_output(c, c->out.len);
         commit(c);
@@ -472,28 +473,28 @@ void wc_conn_open(struct wc_worker *w, int fd, bool tcp, const char *addr, const
 
 /* ---- housekeeping ---- */
 
-static bool overdue(const struct wc_conn *c, int64_t now_ms, int64_t timeout_ms)
+static bool overdue(const struct wc_netconn *c, int64_t now_ms, int64_t timeout_ms)
 {
     if (atomic_load_explicit(&c->client.killed, memory_order_relaxed))
         return true;
-    if (c->state == WC_CONN_LINGERING)
+    if (c->state == WC_NETCONN_LINGERING)
         return now_ms >= c->deadline_ms;
     /* A client that the kernel serves sends userspace nothing, and is not idle. */
     return timeout_ms > 0 && now_ms - c->client.last_ms > timeout_ms &&
-           wc_fastpath_conn_idle_ms(c->worker->server->fastpath, c->fastpath) > timeout_ms;
+           wc_fastpath_conn_idle_ms(c->worker->server->fastpath, c->client.fastpath_conn) > timeout_ms;
 }
 
-void wc_conns_check(struct wc_worker *w)
+void wc_netconns_check(struct wc_worker *w)
 {
     int64_t timeout_ms = (int64_t)w->server->config.timeout * 1000;
 
-    for (struct wc_conn *c = w->conns, *next; c; c = next) {
+    for (struct wc_netconn *c = w->conns, *next; c; c = next) {
         next = c->next;
         if (!overdue(c, w->now_ms, timeout_ms))
             continue;
-        if (c->state == WC_CONN_OPEN)
+        if (c->state == WC_NETCONN_OPEN)
             wc_log(WC_LOG_VERBOSE, "Closing %s client %s", atomic_load(&c->client.killed) ? "killed" : "idle",
                    c->client.addr);
-        wc_conn_close(c);
+        wc_netconn_close(c);
     }
 }

@@ -18,16 +18,15 @@
 
 struct wc_worker;
 
-enum wc_conn_state { WC_CONN_OPEN, WC_CONN_FLUSHING, WC_CONN_LINGERING, WC_CONN_CLOSED };
+enum wc_netconn_state { WC_NETCONN_OPEN, WC_NETCONN_FLUSHING, WC_NETCONN_LINGERING, WC_NETCONN_CLOSED };
 
-struct wc_conn {
+struct wc_netconn {
     struct wc_io io;
     struct wc_worker *worker;
-    enum wc_conn_state state;
+    enum wc_netconn_state state;
     _Atomic bool counted; /* in connected_clients; not when refused or closing */
     bool paused;          /* too many replies wait: nothing is received or executed until they are sent */
     bool peer_eof;        /* the peer sends nothing more */
-    int fastpath;         /* connection number of the kernel half, -1 none */
     uint32_t consumed, produced;
     struct wc_inbuf in;  /* a request in part, or requests that wait while paused */
     struct wc_reply out; /* replies not given to the loop yet */
@@ -38,15 +37,15 @@ struct wc_conn {
     struct wc_parser parser;
     int64_t deadline_ms; /* of LINGERING */
     size_t drained;      /* bytes thrown away while LINGERING */
-    struct wc_conn *prev, *next;
+    struct wc_netconn *prev, *next;
     struct wc_client client;
 };
 
 /* Take over an accepted socket. refusal: NULL, or the error line it is turned away with. Closes fd on failure. */
-void wc_conn_open(struct wc_worker *w, int fd, bool tcp, const char *addr, const char *laddr, const char *refusal);
+void wc_netconn_open(struct wc_worker *w, int fd, bool tcp, const char *addr, const char *laddr, const char *refusal);
 /* Close at once, whatever was pending. */
-void wc_conn_close(struct wc_conn *c);
+void wc_netconn_close(struct wc_netconn *c);
 /* Close every connection that is killed, has been idle for longer than `timeout`, or has lingered long enough. */
-void wc_conns_check(struct wc_worker *w);
+void wc_netconns_check(struct wc_worker *w);
 
 #endif

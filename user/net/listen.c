@@ -165,11 +165,12 @@ int wc_listen_prepare(struct wc_listen_plan *plan, const struct wc_config *cfg, 
     int r = plan_addrs(plan, cfg->bind, err, errlen);
     if (r)
         return r;
-    plan->lock_fd = take_lock(cfg->port);
-    if (plan->lock_fd < 0) {
+    int lock = take_lock(cfg->port);
+    if (lock < 0) {
         struct wc_listen_addr none = {.text = "*"};
-        return tcp_error(err, errlen, plan->naddrs ? &plan->addrs[0] : &none, cfg->port, "bind", -plan->lock_fd);
+        return tcp_error(err, errlen, plan->naddrs ? &plan->addrs[0] : &none, cfg->port, "bind", -lock);
     }
+    plan->lock_fd = lock;
     return 0;
 }
 

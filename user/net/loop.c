@@ -2,14 +2,12 @@
 
 #include <errno.h>
 
+bool wc_loop_available(enum wc_io_backend backend)
+{
+    return backend == WC_IO_AUTO || backend == WC_IO_EPOLL;
+}
+
 int wc_loop_new(struct wc_loop **out, enum wc_io_backend backend)
 {
-    switch (backend) {
-    case WC_IO_AUTO:
-    case WC_IO_EPOLL:
-        return wc_loop_new_epoll(out);
-    case WC_IO_URING:
-        return -ENOSYS;
-    }
-    return -EINVAL;
+    return wc_loop_available(backend) ? wc_loop_new_epoll(out) : -ENOSYS;
 }

@@ -66,7 +66,9 @@ struct wc_loop {
     bool parked; /* a listening socket waits for a free descriptor: wake the loop now and then */
 };
 
-/* 0 or -errno. WC_IO_AUTO picks what was measured to be best. -ENOSYS: not built in or not in this kernel. */
+/* Is this backend built in and in this kernel? */
+bool wc_loop_available(enum wc_io_backend backend);
+/* 0 or -errno. WC_IO_AUTO picks what was measured to be best. */
 int wc_loop_new(struct wc_loop **out, enum wc_io_backend backend);
 int wc_loop_new_epoll(struct wc_loop **out);
 

@@ -15,12 +15,17 @@ static void on_accepted(struct wc_io *io, int fd)
 {
     struct wc_listener *l = (struct wc_listener *)((char *)io - offsetof(struct wc_listener, io));
 
+    struct wc_worker *w = l->worker;
+
     if (fd < 0) {
-        atomic_store(&l->worker->wants_tick, true);
-        wc_log(WC_LOG_WARNING, "Accepting client connection: %s", strerror(-fd));
+        atomic_store(&w->wants_tick, true);
+        if (!w->starved) /* it is tried again and again */
+            wc_log(WC_LOG_WARNING, "Accepting client connection: %s", strerror(-fd));
+        w->starved = true;
         return;
     }
-    wc_admit(l->worker, fd, l->tcp);
+    w->starved = false;
+    wc_admit(w, fd, l->tcp);
 }
 
 static void on_closed(struct wc_io *io)
@@ -34,7 +39,7 @@ static const struct wc_io_handler listener_handler = {.accepted = on_accepted, .
 
 static void housekeeping(struct wc_worker *w)
 {
-    wc_conns_check(w);
+    wc_netconns_check(w);
     atomic_store(&w->wants_tick, w->nclosing > 0 || w->loop->parked);
 }
 
@@ -155,7 +160,7 @@ void wc_workers_stop(struct wc_server *server)
             wc_loop_close(w->loop, &w->listeners[l].io);
         w->nlisteners = 0;
         while (w->conns)
-            wc_conn_close(w->conns);
+            wc_netconn_close(w->conns);
     }
 }
 
@@ -191,7 +196,7 @@ void wc_server_each_client(struct wc_server *s, bool (*fn)(void *arg, struct wc_
 
     pthread_mutex_lock(&s->clients_lock);
     for (int i = 0; go_on && i < s->nworkers; i++)
-        for (struct wc_conn *c = s->workers[i].conns; go_on && c; c = c->next)
+        for (struct wc_netconn *c = s->workers[i].conns; go_on && c; c = c->next)
             if (c->counted)
                 go_on = fn(arg, &c->client);
     pthread_mutex_unlock(&s->clients_lock);
@@ -204,7 +209,7 @@ bool wc_server_kill_client(struct wc_server *s, uint64_t id)
     pthread_mutex_lock(&s->clients_lock);
     for (int i = 0; !found && i < s->nworkers; i++) {
         struct wc_worker *w = &s->workers[i];
-        for (struct wc_conn *c = w->conns; !found && c; c = c->next) {
+        for (struct wc_netconn *c = w->conns; !found && c; c = c->next) {
             if (c->client.id != id)
                 continue;
             atomic_store(&c->client.killed, true);

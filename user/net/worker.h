@@ -11,7 +11,7 @@
 #include "net/loop.h"
 #include "server.h"
 
-struct wc_conn;
+struct wc_netconn;
 
 struct wc_listener {
     struct wc_io io;
@@ -24,11 +24,12 @@ struct wc_worker {
     struct wc_loop *loop;
     int64_t now_ms; /* wall clock at the start of this turn */
     struct wc_bufpool pool;
-    struct wc_conn *conns;
+    struct wc_netconn *conns;
     unsigned nclosing; /* connections that end when the peer has read the rest, or after a while */
     int index;
     pthread_t thread;
     bool started;
+    bool starved;  /* the last accept found no free descriptor */
     int keepalive; /* tcp-keepalive that the listening sockets, and so accepted ones, have */
     int nlisteners;
     struct wc_listener listeners[WC_LISTEN_MAX + 1];
