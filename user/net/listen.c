@@ -186,9 +186,10 @@ int wc_listen_unix(struct wc_listen_plan *plan, char *err, size_t errlen)
 
     if (!plan->unix_path[0])
         return 0;
-    if (strlen(plan->unix_path) >= sizeof(sa.sun_path))
+    size_t len = strlen(plan->unix_path);
+    if (len >= sizeof(sa.sun_path))
         return unix_error(err, errlen, "path", ENAMETOOLONG);
-    strcpy(sa.sun_path, plan->unix_path);
+    memcpy(sa.sun_path, plan->unix_path, len);
 
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
