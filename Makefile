@@ -158,7 +158,7 @@ bench: all $(e2e_progs) $(e2e_bpf) ## Speed with the fast path on against off, i
 	$(Q)WC_BUILD=$(BUILD) $(PYTHON) tests/e2e/run.py speedup
 
 lint: $(skel) ## clang-format, clang-tidy, cppcheck, shellcheck
-	$(Q)tools/lint.sh $(subst -I$(BUILD),-isystem $(BUILD),$(all_cflags))
+	$(Q)tools/lint.sh $(all_cflags)
 
 # ---- use -----------------------------------------------------------------------------------------------------
 
