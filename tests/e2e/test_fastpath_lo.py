@@ -1,4 +1,5 @@
 """Loopback, a plain start as root: hot GETs are answered in the kernel, and every answer is right."""
+import os
 import time
 
 from lib import transcript
@@ -100,6 +101,22 @@ def pipelines_between_hits(t):
             equal(c.call("GET", "k"), b"v")
             c.send(encode("GET", "k") + encode("SET", "n", i) + encode("GET", "n") + encode("GET", "k"))
             equal([c.read() for _ in range(4)], [b"v", Simple("OK"), b"%d" % i, b"v"])
+
+
+@case(needs_bpf=True)
+def large_transfers_after_hits(t):
+    """Segments beyond 64 KB (their IP length field is 0) are translated both ways once a connection had hits."""
+    s = t.server()
+    for host in ("127.0.0.1", "::1"):
+        with s.client(host, timeout=10) as c, s.client(host, timeout=10) as fresh:
+            c.call("SET", "k", "v")
+            assert c.make_hot("k"), "k does not become hot"
+            for _ in range(3):
+                value = os.urandom(5_000_000)
+                equal(c.call("SET", "large", value), Simple("OK"))
+                assert fresh.call("GET", "large") == value, f"{host}: SET of 5 MB after hits stored something else"
+                assert c.call("GET", "large") == value, f"{host}: GET of 5 MB after hits returned something else"
+                equal(c.call("GET", "k"), b"v")
 
 
 @case(needs_bpf=True)
