@@ -76,7 +76,7 @@ static __noinline int wc_rewrite_sack(struct __sk_buff *skb, struct wc_packet *p
 {
     for (__u32 i = 0; i < WC_SACK_MAX; i++) {
         __u32 at = o->sack_at + i * 8, off = p->l4 + sizeof(struct tcphdr) + at;
-        __u32 old[2], new[2];
+        __u32 old[2], new[2], diff;
 
         if (i >= o->sack_blocks || at > WC_TCP_OPT_MAX - 8)
             break;
@@ -87,8 +87,10 @@ static __noinline int wc_rewrite_sack(struct __sk_buff *skb, struct wc_packet *p
 
             new[e] = bpf_htonl(from_client ? wc_ack_to_kernel(x, edge) : wc_ack_to_client(x, edge, false));
         }
-        bpf_l4_csum_replace(skb, p->l4 + offsetof(struct tcphdr, check), 0,
-                            bpf_csum_diff(old, sizeof(old), new, sizeof(new), 0), 0);
+        diff = bpf_csum_diff(old, sizeof(old), new, sizeof(new), 0);
+        if (at & 1) /* there the bytes of the checksum's 16-bit words are swapped, RFC 1071 section 2(B) */
+            diff = diff << 8 | diff >> 24;
+        bpf_l4_csum_replace(skb, p->l4 + offsetof(struct tcphdr, check), 0, diff, 0);
         bpf_skb_store_bytes(skb, off, new, sizeof(new), 0);
     }
     return 0;

@@ -56,7 +56,7 @@ WC_INLINE void wc_map_v4(__u32 *to, __u32 addr)
 }
 
 /* The IPv4 header at offset WC_ETH_LEN. */
-WC_INLINE int wc_parse_ipv4(void *data, void *data_end, struct wc_packet *p, __u32 *src, __u32 *dst)
+WC_INLINE int wc_parse_ipv4(void *data, void *data_end, struct wc_packet *p, __u32 *src, __u32 *dst, __u32 gso_len)
 {
     struct iphdr *ip = data + WC_ETH_LEN;
     __u32 ihl, total, frag;
@@ -67,6 +67,8 @@ WC_INLINE int wc_parse_ipv4(void *data, void *data_end, struct wc_packet *p, __u
         return WC_NOT_OURS;
     ihl = ip->ihl * 4;
     total = bpf_ntohs(ip->tot_len);
+    if (!total && gso_len)
+        total = gso_len - WC_ETH_LEN;
     frag = bpf_ntohs(ip->frag_off);
     if (ihl < sizeof(*ip) || total < ihl + sizeof(struct tcphdr) || (frag & WC_IP_OFFSET))
         return WC_NOT_OURS;
@@ -84,7 +86,7 @@ WC_INLINE int wc_parse_ipv4(void *data, void *data_end, struct wc_packet *p, __u
 }
 
 /* The IPv6 header at offset WC_ETH_LEN, and extension headers behind it. */
-WC_INLINE int wc_parse_ipv6(void *data, void *data_end, struct wc_packet *p, __u32 *src, __u32 *dst)
+WC_INLINE int wc_parse_ipv6(void *data, void *data_end, struct wc_packet *p, __u32 *src, __u32 *dst, __u32 gso_len)
 {
     struct ipv6hdr *ip = data + WC_ETH_LEN;
     __u32 next, off = WC_ETH_LEN + sizeof(*ip);
@@ -117,7 +119,7 @@ WC_INLINE int wc_parse_ipv6(void *data, void *data_end, struct wc_packet *p, __u
     p->seg.hop_limit = ip->hop_limit;
     p->seg.flow = *(__u32 *)ip & bpf_htonl(0x0fffffff);
     p->l4 = off;
-    p->ip_end = WC_ETH_LEN + sizeof(*ip) + bpf_ntohs(ip->payload_len);
+    p->ip_end = !ip->payload_len && gso_len ? gso_len : WC_ETH_LEN + sizeof(*ip) + bpf_ntohs(ip->payload_len);
     for (int i = 0; i < 4; i++) {
         src[i] = ip->saddr.in6_u.u6_addr32[i];
         dst[i] = ip->daddr.in6_u.u6_addr32[i];
@@ -176,8 +178,10 @@ WC_INLINE int wc_parse_tcp(void *data, void *data_end, struct wc_packet *p, __u1
 }
 
 /* Is this frame TCP to (from_client) or from the server's port? WC_SHORT: the headers are not all in
- * [data, data_end); pull them in and try again. Options other than a lone timestamp are read by options.h. */
-WC_INLINE int wc_parse(void *data, void *data_end, struct wc_packet *p, bool from_client)
+ * [data, data_end); pull them in and try again. Options other than a lone timestamp are read by options.h.
+ * gso_len: the frame's length if it stands for several segments, else 0. Beyond 64 KiB (BIG TCP: gso_max_size,
+ * gro_max_size) IP's own length field is 0. */
+WC_INLINE int wc_parse(void *data, void *data_end, struct wc_packet *p, bool from_client, __u32 gso_len)
 {
     __u32 *src = from_client ? p->key.client : p->key.server;
     __u32 *dst = from_client ? p->key.server : p->key.client;
@@ -189,9 +193,9 @@ WC_INLINE int wc_parse(void *data, void *data_end, struct wc_packet *p, bool fro
     if ((void *)(eth + 1) > data_end)
         return WC_SHORT;
     if (eth->h_proto == bpf_htons(WC_ETH_IPV4))
-        rc = wc_parse_ipv4(data, data_end, p, src, dst);
+        rc = wc_parse_ipv4(data, data_end, p, src, dst, gso_len);
     else if (eth->h_proto == bpf_htons(WC_ETH_IPV6))
-        rc = wc_parse_ipv6(data, data_end, p, src, dst);
+        rc = wc_parse_ipv6(data, data_end, p, src, dst, gso_len);
     else
         return WC_NOT_OURS;
     if (rc != WC_PARSED)

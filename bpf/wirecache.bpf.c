@@ -22,13 +22,14 @@ char LICENSE[] SEC("license") = "GPL";
 /* Parse, pulling the headers into linear memory when they are not there. */
 static __noinline int wc_parse_skb(struct __sk_buff *skb, struct wc_packet *p, bool from_client)
 {
-    int rc = wc_parse((void *)(long)skb->data, (void *)(long)skb->data_end, p, from_client);
+    __u32 gso_len = skb->gso_size ? skb->len : 0;
+    int rc = wc_parse((void *)(long)skb->data, (void *)(long)skb->data_end, p, from_client, gso_len);
 
     if (rc != WC_SHORT)
         return rc;
     if (bpf_skb_pull_data(skb, skb->len < WC_HEADERS_MAX ? skb->len : WC_HEADERS_MAX))
         return WC_NOT_OURS;
-    return wc_parse((void *)(long)skb->data, (void *)(long)skb->data_end, p, from_client);
+    return wc_parse((void *)(long)skb->data, (void *)(long)skb->data_end, p, from_client, gso_len);
 }
 
 /* New sequence and acknowledgement numbers into the TCP header. bpf_l4_csum_replace without BPF_F_PSEUDO_HDR leaves

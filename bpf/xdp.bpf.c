@@ -17,7 +17,7 @@ int wc_xdp(struct xdp_md *xdp)
     __u32 len = xdp->data_end - xdp->data;
     __u64 now;
 
-    if (wc_parse((void *)(long)xdp->data, (void *)(long)xdp->data_end, &r.p, true) != WC_PARSED || !r.p.seg.plain)
+    if (wc_parse((void *)(long)xdp->data, (void *)(long)xdp->data_end, &r.p, true, 0) != WC_PARSED || !r.p.seg.plain)
         return XDP_PASS;
     c = bpf_map_lookup_elem(&conns, &r.p.key);
     s = bpf_map_lookup_elem(&scratch, &which);
@@ -28,7 +28,11 @@ int wc_xdp(struct xdp_md *xdp)
     r.offer.xdp = 1;
 
     if (r.p.seg.len && wc_make_offer(WC_HOOK_XDP, xdp, s, c, &r, now) == WC_CTR_HITS) {
-        if (wc_tcp_refuse(&c->tcp, &r.p.seg, &r.offer) != WC_REFUSED_NOT) {
+        __u32 refusal = wc_tcp_refuse(&c->tcp, &r.p.seg, &r.offer);
+
+        if (refusal != WC_REFUSED_NOT) {
+            if (refusal == WC_REFUSED_FEED) /* TC answers it and counts a hit: nobody else would count this */
+                wc_count(WC_CTR_PASS_FEED);
             r.offer.reply_len = 0;
         } else if (wc_header_len(&r.p) + s->reply.len > len) {
             grown = wc_header_len(&r.p) + s->reply.len;
