@@ -20,6 +20,7 @@
 #include <time.h>
 
 #define WC_LINGER_S       60
+#define WC_LINGER_SHORT_S 5 /* when free numbers run short */
 #define WC_TRUST_AFTER_NS 2000000
 #define WC_FIRST_WINDOW   65535
 
@@ -34,6 +35,7 @@ static uint64_t wc_mono_ns(void)
 int wc_conns_init(struct wc_conns *c, struct wc_kernel *k)
 {
     c->k = k;
+    c->nfree = k->nconns;
     c->owner = calloc(k->nconns, sizeof(*c->owner));
     c->pushed = calloc(k->nconns, sizeof(*c->pushed));
     c->claims = calloc(k->nconns, sizeof(*c->claims));
@@ -189,26 +191,33 @@ static bool wc_conns_is_old(const struct wc_conn *entry, void *arg)
     return entry->closed_ns && entry->closed_ns < *before_ns;
 }
 
+/* Late segments are rare a few seconds after the end; new connections matter more when numbers are short. */
+static uint32_t wc_conns_linger_s(const struct wc_conns *c)
+{
+    return c->nfree < c->k->nconns / 8 ? WC_LINGER_SHORT_S : WC_LINGER_S;
+}
+
 void wc_conns_tend(struct wc_conns *c)
 {
     uint64_t now_ns = wc_mono_ns();
-    uint32_t now_s = now_ns / 1000000000, lingering = 0;
+    uint32_t linger_s = wc_conns_linger_s(c), now_s = now_ns / 1000000000, overdue = 0, nfree = 0;
 
     for (uint32_t n = 0; n < c->k->nconns; n++) {
         struct wc_conn_ctl *ctl = &c->k->ctl[n];
         uint32_t taken = __atomic_load_n(&ctl->taken, __ATOMIC_ACQUIRE);
         uint32_t closed_s = ctl->closed_s;
 
-        if (closed_s && now_s > closed_s + WC_LINGER_S)
-            lingering++;
+        overdue += closed_s && now_s > closed_s + linger_s;
         if (taken == c->pushed[n] && ctl->returned == taken && !atomic_load(&c->owner[n])) {
             c->pushed[n]++;
             if (bpf_map_update_elem(c->k->free_conns_fd, NULL, &n, BPF_ANY))
                 c->pushed[n]--; /* tried again at the next round */
         }
+        nfree += taken != c->pushed[n];
     }
-    if (lingering) {
-        uint64_t before_ns = now_ns - WC_LINGER_S * UINT64_C(1000000000);
+    c->nfree = nfree;
+    if (overdue) {
+        uint64_t before_ns = now_ns - linger_s * UINT64_C(1000000000);
 
         wc_conns_walk(c, wc_conns_is_old, &before_ns);
     }

@@ -24,6 +24,7 @@
 
 struct wc_fastpath {
     struct wc_config cfg; /* as at start; fastpath follows CONFIG SET */
+    struct wc_rodata options;
     struct wc_store *store;
     struct wc_kernel kernel;
     struct wc_attach attach;
@@ -110,14 +111,8 @@ static void *wc_fastpath_manage(void *arg)
 static int wc_fastpath_load(struct wc_fastpath *fp)
 {
     struct wc_store_observer observer = {wc_mirror_changed, wc_mirror_removed, wc_mirror_flushed, &fp->mirror};
-    struct wc_rodata options;
-    int rc;
+    int rc = wc_kernel_load(&fp->kernel, &fp->cfg, &fp->options, fp->reason);
 
-    rc = wc_kernel_options(&fp->cfg, &options, fp->reason);
-    if (rc)
-        return rc;
-    wc_attach_clean(&fp->attach, &options);
-    rc = wc_kernel_load(&fp->kernel, &fp->cfg, &options, fp->reason);
     if (rc)
         return rc;
     rc = wc_conns_init(&fp->conns, &fp->kernel);
@@ -189,11 +184,16 @@ struct wc_fastpath *wc_fastpath_new(const struct wc_config *cfg, struct wc_store
     fp->store = store;
     fp->hot.wake_fd = -1;
     pthread_mutex_init(&fp->lock, NULL);
-    if (cfg->port == 0)
+    if (cfg->port == 0) {
         snprintf(fp->reason, sizeof(fp->reason), "no TCP port");
+        return fp;
+    }
+    wc_kernel_quiet_libraries();
     wc_attach_init(&fp->attach, cfg);
-    if (cfg->port)
+    if (!wc_kernel_options(cfg, &fp->options, fp->reason)) {
+        wc_attach_clean(&fp->attach, &fp->options); /* even if this start is to be without */
         wc_fastpath_apply(fp);
+    }
     return fp;
 }
 

@@ -31,6 +31,9 @@
 
 struct wirecache_bpf;
 
+/* Send what libbpf and libxdp have to say to the debug log. */
+void wc_kernel_quiet_libraries(void);
+
 struct wc_kernel {
     struct wirecache_bpf *skel;
     struct wc_slot *slots; /* mmap of hot_values */
@@ -96,6 +99,7 @@ struct wc_conns {
         bool trusted; /* see wc_conns_trust() */
         uint64_t since_ns;
     } *claims; /* by number, the claiming worker's */
+    uint32_t nfree; /* numbers in free_conns at the last look; the manager's */
     _Atomic uint32_t nclaimed;
 };
 

@@ -43,6 +43,12 @@ static int wc_kernel_print_xdp(enum libxdp_print_level level, const char *fmt, v
     return wc_kernel_print((enum libbpf_print_level)level, fmt, args);
 }
 
+void wc_kernel_quiet_libraries(void)
+{
+    libbpf_set_print(wc_kernel_print);
+    libxdp_set_print(wc_kernel_print_xdp);
+}
+
 /* Each network namespace has a cookie, the same for BPF programs and sockets. */
 static int wc_netns_cookie(__u64 *cookie)
 {
@@ -120,8 +126,6 @@ int wc_kernel_load(struct wc_kernel *k, const struct wc_config *cfg, const struc
     int rc;
 
     memset(k, 0, sizeof(*k));
-    libbpf_set_print(wc_kernel_print);
-    libxdp_set_print(wc_kernel_print_xdp);
     setrlimit(RLIMIT_MEMLOCK, &unlimited); /* kernels before 5.11 charge maps to it; later ones do not care */
     k->skel = wirecache_bpf__open();
     if (!k->skel) {
