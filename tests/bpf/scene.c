@@ -425,9 +425,9 @@ static struct row as_xdp_does(const struct row *row)
 {
     struct row left = *row;
 
-    if (row->verdict != ANSWER && row->verdict != REPLAY && row->verdict != LOST) {
+    if (!(row->only & ONLY_XDP) && row->verdict != ANSWER && row->verdict != REPLAY && row->verdict != LOST) {
         left.verdict = RAW;
-        left.counter = NO_COUNTER;
+        left.counter = row->verdict == FEED ? WC_CTR_PASS_FEED : NO_COUNTER;
         memset(left.then, 0, sizeof(left.then));
     }
     return left;

@@ -104,6 +104,7 @@ enum {
     ONLY_TS = 4,
     ONLY_NO_TS = 8,
     ONLY_TC = 16,
+    ONLY_XDP = 32, /* the row says what XDP does */
 };
 
 #define ROW(what, only, when, verdict, counter, then)                                                                  \

@@ -5,7 +5,8 @@
 static bool wanted(const struct row *row, const struct variant *v)
 {
     return !((row->only & ONLY_V4 && v->v6) || (row->only & ONLY_V6 && !v->v6) || (row->only & ONLY_TS && !v->ts) ||
-             (row->only & ONLY_NO_TS && v->ts) || (row->only & ONLY_TC && v->hook == FIX_XDP));
+             (row->only & ONLY_NO_TS && v->ts) || (row->only & ONLY_TC && v->hook == FIX_XDP) ||
+             (row->only & ONLY_XDP && v->hook != FIX_XDP));
 }
 
 static void run(struct fix *f, const struct row *rows, size_t n, struct variant *v, unsigned *ran, unsigned *failed)

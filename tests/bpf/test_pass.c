@@ -5,6 +5,9 @@
 static const struct row refusals[] = {
     ROW("unknown connection", 0, WHEN(SET(unknown, 1)), RAW, NO_COUNTER, THEN()),
     ROW("the entry belongs to another connection by now", 0, WHEN(SET(recycled, 1)), RAW, NO_COUNTER, THEN()),
+    ROW("the same, seen only when the packet has grown for the reply: it shrinks again", 0,
+        WHEN(SET(recycled, 1), SET(value, (uintptr_t) "a value longer than the request"), SET(value_len, 31)), RAW,
+        NO_COUNTER, THEN()),
     ROW("the entry is being set up", 0, WHEN(SET(tcp.state, WC_TCP_NEW)), RAW, WC_CTR_PASS_CLOSING, THEN()),
     ROW("conn_ctl speaks of another connection", 0, WHEN(SET(stale, 1)), PASS, WC_CTR_PASS_NOT_ELIGIBLE, THEN(UP)),
     ROW("not eligible", 0, WHEN(SET(ctl_flags, 0)), PASS, WC_CTR_PASS_NOT_ELIGIBLE, THEN(UP)),
