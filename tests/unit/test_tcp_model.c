@@ -2,6 +2,7 @@
  *
  *   WC_MODEL_SECONDS=n   run so long instead of a fixed number
  *   WC_MODEL_SEED=n      run this one only, and tell how it goes
+ *   WC_MODEL_SHRINK=0    do not look for a smaller schedule that fails
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,12 +20,14 @@ enum { SCHEDULES = 200000, SECONDS_MAX = 5 };
 
 static void explain(uint64_t seed)
 {
+    const char *shrink = getenv("WC_MODEL_SHRINK"), *failure;
     struct model_cfg cfg;
-    const char *failure;
 
     model_generate(&cfg, seed);
     fprintf(stderr, "WC_MODEL_SEED=%" PRIu64 ": %s\n", seed, model_run(&cfg, NULL, NULL));
     model_print(&cfg, stderr);
+    if (shrink && !atoi(shrink))
+        return;
     failure = model_shrink(&cfg);
     fprintf(stderr, "smaller: %s\n", failure);
     model_print(&cfg, stderr);
