@@ -94,12 +94,6 @@ struct in6_addr {
 
 typedef __u64 __be64;
 
-enum {
-	BPF_F_INDEX_MASK = 4294967295ULL,
-	BPF_F_CURRENT_CPU = 4294967295ULL,
-	BPF_F_CTXLEN_MASK = 4503595332403200ULL,
-};
-
 enum xdp_action {
 	XDP_ABORTED = 0,
 	XDP_DROP = 1,
@@ -206,18 +200,6 @@ struct __sk_buff {
 	__u32 gso_size;
 	__u8 tstamp_type;
 	__u64 hwtstamp;
-};
-
-enum {
-	BPF_RB_NO_WAKEUP = 1,
-	BPF_RB_FORCE_WAKEUP = 2,
-};
-
-enum {
-	BPF_RB_AVAIL_DATA = 0,
-	BPF_RB_RING_SIZE = 1,
-	BPF_RB_CONS_POS = 2,
-	BPF_RB_PROD_POS = 3,
 };
 
 struct bpf_sock_ops {
@@ -408,21 +390,9 @@ enum {
 	BPF_SOCK_OPS_TSTAMP_SENDMSG_CB = 20,
 };
 
-enum bpf_ret_code {
-	BPF_OK = 0,
-	BPF_DROP = 2,
-	BPF_REDIRECT = 7,
-	BPF_LWT_REROUTE = 128,
-	BPF_FLOW_DISSECTOR_CONTINUE = 129,
-};
-
 enum {
 	BPF_F_RECOMPUTE_CSUM = 1,
 	BPF_F_INVALIDATE_HASH = 2,
-};
-
-enum {
-	BPF_F_HDR_FIELD_MASK = 15,
 };
 
 enum {
@@ -430,59 +400,6 @@ enum {
 	BPF_F_MARK_MANGLED_0 = 32,
 	BPF_F_MARK_ENFORCE = 64,
 	BPF_F_IPV6 = 128,
-};
-
-enum {
-	BPF_CSUM_LEVEL_QUERY = 0,
-	BPF_CSUM_LEVEL_INC = 1,
-	BPF_CSUM_LEVEL_DEC = 2,
-	BPF_CSUM_LEVEL_RESET = 3,
-};
-
-enum {
-	BPF_F_ADJ_ROOM_FIXED_GSO = 1,
-	BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 = 2,
-	BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 = 4,
-	BPF_F_ADJ_ROOM_ENCAP_L4_GRE = 8,
-	BPF_F_ADJ_ROOM_ENCAP_L4_UDP = 16,
-	BPF_F_ADJ_ROOM_NO_CSUM_RESET = 32,
-	BPF_F_ADJ_ROOM_ENCAP_L2_ETH = 64,
-	BPF_F_ADJ_ROOM_DECAP_L3_IPV4 = 128,
-	BPF_F_ADJ_ROOM_DECAP_L3_IPV6 = 256,
-};
-
-enum bpf_adj_room_mode {
-	BPF_ADJ_ROOM_NET = 0,
-	BPF_ADJ_ROOM_MAC = 1,
-};
-
-struct bpf_tcp_sock {
-	__u32 snd_cwnd;
-	__u32 srtt_us;
-	__u32 rtt_min;
-	__u32 snd_ssthresh;
-	__u32 rcv_nxt;
-	__u32 snd_nxt;
-	__u32 snd_una;
-	__u32 mss_cache;
-	__u32 ecn_flags;
-	__u32 rate_delivered;
-	__u32 rate_interval_us;
-	__u32 packets_out;
-	__u32 retrans_out;
-	__u32 total_retrans;
-	__u32 segs_in;
-	__u32 data_segs_in;
-	__u32 segs_out;
-	__u32 data_segs_out;
-	__u32 lost_out;
-	__u32 sacked_out;
-	__u64 bytes_received;
-	__u64 bytes_acked;
-	__u32 dsack_dups;
-	__u32 delivered;
-	__u32 delivered_ce;
-	__u32 icsk_retransmits;
 };
 
 enum {
@@ -519,7 +436,6 @@ enum {
 struct tcp_options_received {
 	u16 tstamp_ok: 1;
 	u16 wscale_ok: 1;
-	u16 sack_ok: 3;
 	u16 snd_wscale: 4;
 	u16 rcv_wscale: 4;
 };
