@@ -25,7 +25,7 @@ def redis_cli(t):
         equal(s.cli(*proto, "--no-raw", "INCRBY", "a", "41"), "(integer) 42\n")
         equal(s.cli(*proto, "DEL", "a", "b", "nonesuch"), "2\n")
         equal(s.cli(*proto, "SET", "a", "x", "EX", "100"), "OK\n")
-        equal(s.cli(*proto, "TTL", "a"), "100\n")
+        assert 80 <= int(s.cli(*proto, "TTL", "a")) <= 100, "TTL of a key just given 100 s"
         assert "wirecache" in s.cli(*proto, "INFO", "server"), "INFO server does not name wirecache"
     equal(s.cli("-n", "3", "SET", "only-in-3", "x"), "OK\n")
     equal(s.cli("GET", "only-in-3"), "\n")
