@@ -122,8 +122,6 @@ int fix_setup(void **state)
     struct wc_rodata options;
     int rc;
 
-    if (geteuid() != 0)
-        give_up("not root");
     setvbuf(stdout, NULL, _IOLBF, 0);
     f->capture = open_capture();
     wc_config_defaults(&f->cfg);
