@@ -55,6 +55,8 @@ e2e_srcs := $(wildcard tests/e2e/*.c)
 e2e_bpf_srcs := $(filter %.bpf.c,$(e2e_srcs))
 e2e_progs := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(filter-out %.bpf.c,$(e2e_srcs)))
 e2e_bpf := $(if $(skel),$(patsubst tests/e2e/%.c,$(BUILD)/tests/%.o,$(e2e_bpf_srcs)))
+tcp_progs := $(BUILD)/tests/impair $(BUILD)/tests/oracle
+SECONDS ?= 600
 
 # ---- how to build it -----------------------------------------------------------------------------------------
 
@@ -135,10 +137,16 @@ $(BUILD)/tests/%: tests/e2e/%.c $(BUILD)/.flags | $(dirs)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(all_cflags) -MMD -MP -o $@ $<
 
+$(BUILD)/tests/impair: tests/tcp/impair.c
+$(BUILD)/tests/oracle: $(addprefix tests/tcp/,oracle.c client.c script.c history.c)
+$(tcp_progs): $(wildcard tests/tcp/*.h) $(BUILD)/.flags | $(dirs)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(all_cflags) -o $@ $(filter %.c,$^)
+
 # Runs each test program, all of them even when one fails.
 run_each = @failed=0; for t in $(1); do echo "== $$t"; $$t || failed=1; done; exit $$failed
 
-tests: $(unit_tests) $(bpf_tests) $(e2e_progs) $(e2e_bpf) ## Build the tests without running them
+tests: $(unit_tests) $(bpf_tests) $(e2e_progs) $(e2e_bpf) $(tcp_progs) ## Build the tests without running them
 
 check: ## All tests: unit, BPF programs, end to end (root for the last two)
 	$(Q)$(MAKE) --no-print-directory check-unit
@@ -153,6 +161,13 @@ check-bpf: $(bpf_tests) ## BPF programs, packet by packet
 
 check-e2e: all $(e2e_progs) $(e2e_bpf) ## End-to-end tests in network namespaces (T="name ..." for some)
 	$(Q)WC_BUILD=$(BUILD) $(PYTHON) tests/e2e/run.py $(T)
+
+check-tcp: check-bpf all $(tcp_progs) $(e2e_bpf) $(BUILD)/tests/unit/test_tcp $(BUILD)/tests/unit/test_tcp_model ## TCP: packet by packet, as a model, and real stacks under loss
+	$(call run_each,$(BUILD)/tests/unit/test_tcp $(BUILD)/tests/unit/test_tcp_model)
+	$(Q)WC_BUILD=$(BUILD) $(PYTHON) tests/tcp/run.py --seconds 90 $(T)
+
+soak-tcp: all $(tcp_progs) $(e2e_bpf) ## Real stacks under loss for SECONDS, another seed each time (T="hook=xdp loss=1 ...")
+	$(Q)WC_BUILD=$(BUILD) $(PYTHON) tests/tcp/run.py --seconds $(SECONDS) --run-seconds 20 --seed $$$$ $(T)
 
 bench: all $(e2e_progs) $(e2e_bpf) ## Speed with the fast path on against off, in one run
 	$(Q)WC_BUILD=$(BUILD) $(PYTHON) tests/e2e/run.py speedup
@@ -176,6 +191,6 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 FORCE:
-.PHONY: all tests check check-unit check-bpf check-e2e bench lint run install clean help FORCE
+.PHONY: all tests check check-unit check-bpf check-e2e check-tcp soak-tcp bench lint run install clean help FORCE
 
 -include $(patsubst %.o,%.d,$(objs) $(ctl_objs) $(test_objs) $(bpf_objs) $(e2e_bpf)) $(e2e_progs:=.d)
