@@ -5,7 +5,7 @@ set -euo pipefail
 
 build=(gcc libc6-dev make clang llvm bpftool linux-libc-dev libbpf-dev libxdp-dev libelf-dev zlib1g-dev
     libjemalloc-dev liburing-dev)
-check=("${build[@]}" libcmocka-dev redis-tools python3 iproute2 procps util-linux)
+check=("${build[@]}" libcmocka-dev redis-tools python3 iproute2 nftables ethtool procps util-linux)
 lint=("${check[@]}" clang-format clang-tidy cppcheck shellcheck)
 
 case "${1:-build}" in
