@@ -24,8 +24,8 @@ WC_INLINE __u32 wc_ts_clock(const struct wc_conn *c, __u64 now)
 
 /* Load headers and payload, see whether this is a GET that the connection and the hot set allow.
  * Returns WC_CTR_HITS with r->offer filled, or the counter that says why not. */
-WC_INLINE int wc_make_offer(enum wc_hook hook, void *ctx, struct wc_scratch *s, struct wc_conn *c,
-                            struct wc_request *r, __u64 now)
+WC_INLINE int wc_make_offer(enum wc_hook hook, void *ctx, struct wc_scratch *s, struct wc_conn *c, struct wc_request *r,
+                            __u64 now)
 {
     __u32 len = r->p.seg.len, key_len, key_at = 0, number = c->number;
     struct wc_conn_ctl *ctl;

@@ -69,8 +69,8 @@ struct {
  * but TC ingress can call TC egress (bpf_clone_redirect), so each has its own. */
 struct wc_scratch {
     __u8 request[WC_REQUEST_BUF];
-    __u8 headers[96];   /* Ethernet, IP, TCP as they go out; see reply.h */
-    __u8 original[96];  /* the same as they came in */
+    __u8 headers[96];  /* Ethernet, IP, TCP as they go out; see reply.h */
+    __u8 original[96]; /* the same as they came in */
     struct wc_hot_key key;
     struct wc_saved reply;
 };

@@ -14,10 +14,10 @@
 struct wc_options {
     __u8 bytes[WC_TCP_OPT_MAX + 8]; /* 8 more, so that a timestamp can be read at any offset below 40 */
     __u32 len;
-    __u32 at;          /* next option */
-    __u32 sack_at;     /* offset of the first block */
+    __u32 at;      /* next option */
+    __u32 sack_at; /* offset of the first block */
     __u32 sack_blocks;
-    __u32 ts_at;       /* offset of TSval, 0: no timestamp */
+    __u32 ts_at; /* offset of TSval, 0: no timestamp */
 };
 
 /* One option. A callback for bpf_loop(), which the verifier walks once instead of once per round. */

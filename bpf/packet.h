@@ -17,9 +17,9 @@
 #define WC_IP_OFFSET 0x1fff
 #define WC_ECN_CE    3
 
-#define WC_TCP_OPT_MAX  40
-#define WC_OPT_TS_WORD  0x0101080a /* NOP NOP timestamp, length 10: RFC 7323 appendix A */
-#define WC_SACK_MAX     4
+#define WC_TCP_OPT_MAX 40
+#define WC_OPT_TS_WORD 0x0101080a /* NOP NOP timestamp, length 10: RFC 7323 appendix A */
+#define WC_SACK_MAX    4
 
 enum {
     WC_EXT_HOPOPTS = 0,
@@ -32,9 +32,9 @@ enum {
 struct wc_packet {
     struct wc_conn_key key; /* as in conns: the client's and the server's address, whichever way the packet goes */
     struct wc_seg seg;
-    __u32 l4; /* offset of the TCP header */
-    __u32 tcp_len; /* its length with options */
-    __u32 ip_end;  /* offset behind the IP datagram: the frame may be padded */
+    __u32 l4;                   /* offset of the TCP header */
+    __u32 tcp_len;              /* its length with options */
+    __u32 ip_end;               /* offset behind the IP datagram: the frame may be padded */
     __u32 tsecr_raw, tsval_raw; /* timestamp option as on the wire */
     __u16 check;
     __u8 v6;

@@ -67,8 +67,7 @@ WC_INLINE void wc_finish_tcp(struct tcphdr *th, const struct wc_packet *p, __u32
     __u64 pseudo = wc_csum_pseudo(p, p->tcp_len + len);
 
     th->check = 0;
-    th->check = bare ? wc_csum_fold(pseudo)
-                     : (__u16)~wc_csum_fold(pseudo + wc_csum_tcp_header(th, p) + payload_sum);
+    th->check = bare ? wc_csum_fold(pseudo) : (__u16)~wc_csum_fold(pseudo + wc_csum_tcp_header(th, p) + payload_sum);
 }
 
 WC_INLINE void wc_finish_ipv4(struct iphdr *ip, __u32 total)

@@ -16,7 +16,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define TC_NEXT (-1) /* TC_ACT_UNSPEC, TCX_NEXT: other programs see the packet too */
 #define TC_DROP 2    /* TC_ACT_SHOT */
 
-#define WC_AF_INET6 10
+#define WC_AF_INET6    10
 #define WC_HEADERS_MAX (WC_ETH_LEN + 60 + 60)
 
 /* Parse, pulling the headers into linear memory when they are not there. */
@@ -185,8 +185,8 @@ int wc_tc_out(struct __sk_buff *skb)
 
 WC_INLINE void wc_conn_key_of(struct bpf_sock_ops *ops, struct wc_conn_key *key)
 {
-    /* Both forms are read whatever the family: in branches, clang 14 merges the loads behind a computed context pointer,
-     * which the verifier refuses ("dereference of modified ctx ptr"). */
+    /* Both forms are read whatever the family: in branches, clang 14 merges the loads behind a computed context
+     * pointer, which the verifier refuses ("dereference of modified ctx ptr"). */
     __u32 client4 = ops->remote_ip4, server4 = ops->local_ip4;
 
     key->client[0] = ops->remote_ip6[0];

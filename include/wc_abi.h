@@ -44,11 +44,11 @@ struct wc_slot {
     __u32 key_len; /* 0: empty */
     __u32 value_len;
     __u32 head_len;
-    __u32 reply_sum;   /* ones' complement sum of the reply's bytes, folded to 16 bits, in memory order */
+    __u32 reply_sum; /* ones' complement sum of the reply's bytes, folded to 16 bits, in memory order */
     __u32 reserved;
-    __u64 expires_ns;  /* CLOCK_MONOTONIC; 0: never. Never later than userspace's own idea of it */
-    __u64 hits;        /* by BPF */
-    __u64 last_hit_ns; /* by BPF, CLOCK_MONOTONIC */
+    __u64 expires_ns;       /* CLOCK_MONOTONIC; 0: never. Never later than userspace's own idea of it */
+    __u64 hits;             /* by BPF */
+    __u64 last_hit_ns;      /* by BPF, CLOCK_MONOTONIC */
     char head[WC_HEAD_MAX]; /* "$<n>\r\n", right-aligned */
     char key[WC_KEY_MAX + 4];
     char value[WC_VALUE_MAX + 8]; /* zero-terminated, so that bpftool prints text as text */
@@ -88,7 +88,7 @@ struct wc_conn_ctl {
      * `returned` when the connection's entry is gone. taken == pushes and returned == taken: free again. */
     __u32 taken;
     __u32 returned;
-    __u32 closed_s; /* CLOCK_MONOTONIC seconds when the entry began to linger, 0: it does not */
+    __u32 closed_s;    /* CLOCK_MONOTONIC seconds when the entry began to linger, 0: it does not */
     __u64 hits;        /* by BPF: GETs answered on this connection */
     __u64 last_hit_ns; /* by BPF, CLOCK_MONOTONIC */
     __u64 pad[2];
@@ -100,7 +100,7 @@ struct wc_conn_ctl {
 struct wc_saved {
     __u64 stamp;
     __u32 len;
-    __u32 sum; /* as wc_slot.reply_sum */
+    __u32 sum;   /* as wc_slot.reply_sum */
     __u32 start; /* offset of the first reply byte in bytes[] */
     __u32 null;  /* the reply is a null */
     __u8 bytes[WC_REPLY_MAX + 6];
@@ -115,7 +115,7 @@ struct wc_control {
 /* Options fixed at load time (.rodata). */
 struct wc_rodata {
     __u64 netns_cookie; /* sock_ops sees every network namespace; only this one is ours */
-    __u16 port; /* network byte order */
+    __u16 port;         /* network byte order */
     __u16 pad[3];
 };
 

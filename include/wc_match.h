@@ -1,6 +1,7 @@
 /* Recognising the one request that the kernel answers:
  *
- *     *2 CRLF $3 CRLF GET CRLF $<n> CRLF <key> CRLF        GET in any case, 1 <= n <= WC_KEY_MAX, n without leading zero
+ *     *2 CRLF $3 CRLF GET CRLF $<n> CRLF <key> CRLF        GET in any case, 1 <= n <= WC_KEY_MAX, n without leading
+ * zero
  *
  * Nothing before, nothing after. Whatever this accepts, the RESP parser in userspace reads as GET of the same key
  * (tests/unit/test_match.c compares the two).
@@ -14,7 +15,7 @@
 #define WC_REQUEST_BUF 160
 _Static_assert(WC_REQUEST_MAX + 4 <= WC_REQUEST_BUF, "room for padding to a multiple of 4");
 
-#define WC_REQUEST_MIN (4 + 4 + 5 + 4 + 1 + 2)
+#define WC_REQUEST_MIN     (4 + 4 + 5 + 4 + 1 + 2)
 #define WC_MATCH_DIGITS_AT 14 /* behind "*2\r\n$3\r\nGET\r\n$" */
 
 /* Is buf[0..len) such a GET? Returns the key's length and its offset in *key_at, or 0. */

@@ -21,10 +21,11 @@
  *
  *   from the client                                                     verdict
  *   I1  SYN                                                             pass untouched
- *   I2  open exchange, data overlapping the request, ack = reply_start  replay the saved reply, drop the segment
- *   I3  open exchange, bare ACK of reply_start behind the request, or   replay
- *       a probe of its last byte
- *       (I2, I3: whatever the options; not while the window is smaller than the reply)
+ *   I2  open exchange, data overlapping the request, ack before         replay the saved reply, drop the segment
+ *       reply_end and not before reply_start
+ *   I3  open exchange, such an ack in a bare ACK behind the request,    replay
+ *       or in a probe of its last byte
+ *       (I2, I3: whatever the options; not while the window is smaller than what is missing)
  *   I4  a hot GET on a quiescent connection                             answer; open an exchange
  *   I5  the same, but its ACK is news to the stack                      XDP: leave to TC. TC: answer, feed a bare ACK
  *   I6  bare ACK that tells the stack nothing and that it did not       drop
@@ -58,11 +59,11 @@ enum wc_tcp_state {
 };
 
 enum wc_tcp_flag { /* as on the wire, RFC 9293 section 3.1 */
-    WC_FIN = 0x01,
-    WC_SYN = 0x02,
-    WC_RST = 0x04,
-    WC_PSH = 0x08,
-    WC_ACK = 0x10,
+                   WC_FIN = 0x01,
+                   WC_SYN = 0x02,
+                   WC_RST = 0x04,
+                   WC_PSH = 0x08,
+                   WC_ACK = 0x10,
 };
 
 /* What translation needs. A copy of it is used after the lock is released. */
@@ -73,7 +74,7 @@ struct wc_xlat {
 };
 
 struct wc_tcp {
-    __u32 state; /* enum wc_tcp_state */
+    __u32 state;             /* enum wc_tcp_state */
     __u32 base_in, base_out; /* kernel space: rcv_nxt and snd_nxt when the connection was established */
     /* kernel space */
     __u32 fwd_nxt;  /* highest byte passed up to the stack */
@@ -82,18 +83,18 @@ struct wc_tcp {
     __u32 srv_ack;  /* highest ack the stack has sent */
     __u32 rcv_edge; /* right edge of the window that the stack has offered */
     struct wc_xlat x;
-    __u32 ts_recent; /* the client's last in-order TSval */
-    __u32 ts_offset; /* the stack's TSval minus its clock, the largest seen */
-    __u32 flow;      /* IPv4: TOS << 8 | TTL. IPv6: first word's low 28 bits, network order */
+    __u32 ts_recent;  /* the client's last in-order TSval */
+    __u32 ts_offset;  /* the stack's TSval minus its clock, the largest seen */
+    __u32 flow;       /* of the stack's packets. IPv4: TOS. IPv6: the first word's low 28 bits, network order */
     __u16 srv_window; /* the stack's last window field, unscaled */
     __u16 fed_window; /* the client's last window field that was passed up, unscaled */
     __u16 mss;        /* payload bytes per segment towards the client */
     __u8 hop_limit;   /* IPv4 TTL or IPv6 hop limit of the stack's packets */
     __u8 cli_wscale, srv_wscale;
-    __u8 ts_on;  /* the stack's segments carry timestamps */
+    __u8 ts_on;   /* the stack's segments carry timestamps */
     __u8 ts_usec; /* its timestamp clock ticks in microseconds, else milliseconds */
     __u8 probed;  /* the stack sent a probe or a retransmission: the next bare ACK is an answer to it */
-    __u8 spoken; /* the stack has sent at least one ACK: window, TTL and clock are known */
+    __u8 spoken;  /* the stack has sent at least one ACK: window, TTL and clock are known */
 };
 
 /* A segment as parsed; numbers in host order, in the sender's space. */
@@ -112,15 +113,15 @@ struct wc_seg {
 
 /* What a GET needs to be answered. */
 struct wc_offer {
-    __u32 reply_len; /* 0: nothing to offer */
+    __u32 reply_len;          /* 0: nothing to offer */
     __u32 consumed, produced; /* the worker's totals */
-    __u32 xdp;       /* the caller cannot feed an ACK to the stack */
+    __u32 xdp;                /* the caller cannot feed an ACK to the stack */
 };
 
 enum wc_tcp_verdict {
-    WC_TCP_RAW,    /* pass untouched */
-    WC_TCP_PASS,   /* pass translated: out.seq, out.ack, and SACK blocks through out.x */
-    WC_TCP_ANSWER, /* send the offered reply: out.seq, out.ack, out.window, out.tsval, hop limit and flow */
+    WC_TCP_RAW,         /* pass untouched */
+    WC_TCP_PASS,        /* pass translated: out.seq, out.ack, and SACK blocks through out.x */
+    WC_TCP_ANSWER,      /* send the offered reply: out.seq, out.ack, out.window, out.tsval, hop limit and flow */
     WC_TCP_ANSWER_FEED, /* the same, then turn the request into a bare ACK: out.feed_seq, out.feed_ack */
     WC_TCP_REPLAY,      /* send the saved reply, as for ANSWER */
     WC_TCP_DROP,
@@ -247,11 +248,13 @@ WC_INLINE void wc_tcp_imitate(const struct wc_tcp *t, const struct wc_seg *s, st
 /* Rules I2 and I3. */
 WC_INLINE bool wc_tcp_wants_replay(const struct wc_tcp *t, const struct wc_seg *s)
 {
-    __u32 req_end = t->x.inj_in + t->x.din, reply_start = t->x.inj_out + t->x.dout - t->x.reply_len;
+    __u32 req_end = t->x.inj_in + t->x.din;
+    /* More than none if it took its window back and kept what still fitted, RFC 9293 section 3.8.6 */
+    __u32 has = s->ack - (t->x.inj_out + t->x.dout - t->x.reply_len);
 
-    if (!wc_xlat_open(&t->x) || s->ack != reply_start || !(s->flags & WC_ACK) || (s->flags & WC_RST))
+    if (!wc_xlat_open(&t->x) || has >= t->x.reply_len || !(s->flags & WC_ACK) || (s->flags & WC_RST))
         return false;
-    if ((__u32)s->window << t->cli_wscale < t->x.reply_len)
+    if ((__u32)s->window << t->cli_wscale < t->x.reply_len - has)
         return false; /* it would throw the reply away and ask again at once; its window update will get it */
     if (s->len)
         return wc_before(s->seq, req_end) && wc_after(s->seq + s->len, req_end - t->x.req_len);
@@ -321,8 +324,8 @@ WC_INLINE void wc_tcp_track_in(struct wc_tcp *t, const struct wc_seg *s, __u32 s
     }
     if ((s->flags & WC_ACK) && wc_after(ack, t->snd_nxt))
         return; /* acknowledges what was never sent: the stack discards it, RFC 9293 section 3.10.7.4 */
-    /* Who has the reply has its ack of the request, and sends nothing older than a probe of the byte before. That may be
-     * older than what the stack has acknowledged: it then answers without a look at the ack. The exchange must close
+    /* Who has the reply has its ack of the request, and sends nothing older than a probe of the byte before. That may
+     * be older than what the stack has acknowledged: it then answers without a look at the ack. The exchange must close
      * all the same, else rule O3 holds that answer back and the client sends the same for ever. */
     if ((s->flags & WC_ACK) && !wc_before(seq + 1, t->x.inj_in) && !wc_after(seq, t->rcv_edge))
         wc_tcp_acked(t, s->ack);
@@ -363,7 +366,7 @@ WC_INLINE __u32 wc_tcp_ingress(struct wc_tcp *t, const struct wc_seg *s, const s
     if (wc_tcp_wants_replay(t, s)) {
         __u32 srv_ack = wc_ack_to_client(&t->x, t->srv_ack, false);
 
-        out->seq = s->ack;
+        out->seq = t->x.inj_out + t->x.dout - t->x.reply_len;
         out->ack = t->x.inj_in + t->x.din;
         if (wc_after(srv_ack, out->ack))
             out->ack = srv_ack;

@@ -67,13 +67,16 @@ replay-no-probe          s@!wc_before\(s->seq \+ 1, req_end\)@!wc_before(s->seq,
 replay-older             s@!wc_before\(s->seq \+ 1, req_end\)@!wc_before(s->seq + 2, req_end)@
 replay-fin               s@return !\(s->flags & WC_FIN\) && @return @
 replay-beyond-window     s@ && !wc_after\(s->seq - t->x.din, t->rcv_edge\)@@
-replay-into-window       s@if \(\(__u32\)s->window << t->cli_wscale < t->x.reply_len\)@if (0)@
+replay-into-window       s@if \(\(__u32\)s->window << t->cli_wscale < t->x.reply_len - has\)@if (0)@
 replay-window-unscaled   s@\(__u32\)s->window << t->cli_wscale < t->x.reply_len@s->window < t->x.reply_len@
 replay-window-edge       s@s->window << t->cli_wscale < t->x.reply_len@s->window << t->cli_wscale <= t->x.reply_len@
-replay-any-ack           s@\|\| s->ack != reply_start @@
+replay-window-whole      s@t->x.reply_len - has\)@t->x.reply_len)@
+replay-any-ack           s@\|\| has >= t->x.reply_len @@
+replay-whole-only        s@has >= t->x.reply_len@has@
+replay-arrived           s@has >= t->x.reply_len@has > t->x.reply_len@
+replay-seq               /^WC_INLINE __u32 wc_tcp_ingress/,/^}/s@out->seq = t->x.inj_out .*;@out->seq = s->ack;@
 replay-rst               s@ \|\| \(s->flags & WC_RST\)\)$@)@
 replay-without-ack       s@ \|\| !\(s->flags & WC_ACK\) \|\| \(s->flags & WC_RST\)@ || (s->flags \& WC_RST)@
-replay-history           s@!wc_xlat_open\(&t->x\) \|\| s->ack@s->ack@
 replay-plain-only        s@if \(wc_tcp_wants_replay@if (s->plain \&\& wc_tcp_wants_replay@
 replay-open-only         s@if \(wc_tcp_wants_replay@if (t->state == WC_TCP_OPEN \&\& wc_tcp_wants_replay@
 replay-acks-less         s@if \(wc_after\(srv_ack, out->ack\)\)@if (0)@

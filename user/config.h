@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define WC_CONFIG_MAX_BINDS 16
-#define WC_CONFIG_STR 256
+#define WC_CONFIG_STR       256
 
 enum wc_fastpath_mode { WC_FASTPATH_OFF, WC_FASTPATH_AUTO, WC_FASTPATH_TC, WC_FASTPATH_XDP };
 enum wc_io_backend { WC_IO_AUTO, WC_IO_EPOLL, WC_IO_URING };

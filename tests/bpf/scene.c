@@ -203,7 +203,7 @@ static void expect(struct scene *s, const struct row *row, enum fix_hook hook)
         break;
     case REPLAY:
     case REPLAY_TC:
-        scene_reply(s, s->in.ack, C_IN + REQ, hook, &s->out);
+        scene_reply(s, s->tcp.x.inj_out + s->tcp.x.dout - s->tcp.x.reply_len, C_IN + REQ, hook, &s->out);
         s->out.ip_frag = 0; /* it may have been too big for the path: may be fragmented, and has an ID for that */
         break;
     default:

@@ -317,9 +317,7 @@ static void take_data(struct model_peer *p, const struct model_seg *s, int32_t f
 
     if (s->len && from <= p->rcv_nxt && end > p->rcv_nxt && model_impaired(p->m) && chance(p, p->habits.no_memory)) {
         p->no_memory = true;
-        model_readable(p);
-        send_ack(p);
-        return;
+        limit = p->rcv_nxt + (chance(p, 500) ? (int32_t)model_random(p->m, (uint32_t)(end - p->rcv_nxt)) : 0);
     }
     p->disordered += from > p->rcv_nxt;
     if (p->habits.strict_window && from > p->rcv_nxt)
@@ -347,11 +345,11 @@ static void take_data(struct model_peer *p, const struct model_seg *s, int32_t f
         p->dsack_from = from;
         p->dsack_to = end;
     }
-    if (p->rcv_nxt > before) {
+    if (p->rcv_nxt > before)
         heard(p);
+    if (p->rcv_nxt > before || p->no_memory)
         model_readable(p);
-    }
-    if (p->rcv_nxt == before || p->got_fin || p->rcv_nxt < p->highest || ++p->unacked >= 2 ||
+    if (p->no_memory || p->rcv_nxt == before || p->got_fin || p->rcv_nxt < p->highest || ++p->unacked >= 2 ||
         chance(p, p->habits.quick_ack))
         send_ack(p);
     else if (!p->delack_at)

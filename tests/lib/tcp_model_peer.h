@@ -45,7 +45,7 @@ struct model_habits {
     uint32_t quick_ack;    /* acknowledge at once */
     uint32_t coalesce;     /* join earlier writes when sending again */
     uint32_t tail_probe;   /* the first retransmission is that of the last segment */
-    uint32_t no_memory;    /* throws data away and closes the window (Linux: ICSK_ACK_NOMEM) */
+    uint32_t no_memory;    /* throws data, or its end, away and closes the window (Linux: ICSK_ACK_NOMEM) */
     uint32_t keepalive_us; /* 0: none */
     bool garbage_byte;     /* probes carry one byte */
     bool sack, ts;

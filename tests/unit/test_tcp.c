@@ -133,6 +133,7 @@ static const struct step_case replay_of_data[] = {
                {CLIENT(200, 40, 5300, .clock = 34), REPLAYED(5300, 240, .tsval = 7034)}}},
     {"I2: the reply just fits the window", &exchange,
      .steps = {{CLIENT(200, 40, 5300, .window = 30), REPLAYED(5300, 240)}}},
+    {"I2: part of the reply has arrived", &exchange, .steps = {{CLIENT(200, 40, 5301), REPLAYED(5300, 240)}}},
 
     {"not I2: the reply does not fit the window", &exchange,
      .steps = {{CLIENT(200, 40, 5300, .window = 29), PASSED(160, 5300), THEN(SET(fed_window, 29))},
@@ -144,7 +145,6 @@ static const struct step_case replay_of_data[] = {
     {"not I2: what comes behind it", &exchange,
      .steps = {{CLIENT(240, 30, 5300), PASSED(200, 5300), THEN(SET(fwd_nxt, 230))}}},
     {"not I2: an older ack", &exchange, .steps = {{CLIENT(200, 40, 5299), PASSED(160, 5299)}}},
-    {"not I2: part of the reply has arrived", &exchange, .steps = {{CLIENT(200, 40, 5301), PASSED(160, 5300)}}},
     {"not I2: the reply has arrived; a client that knows it does not ask again", &exchange,
      .steps = {{CLIENT(200, 40, 5360), PASSED(160, 5300)}}},
     {"not I2: no ACK", &exchange, .steps = {{CLIENT(200, 40, 5300, .flags = WC_PSH), PASSED(160, 5300)}}},
@@ -167,6 +167,11 @@ static const struct step_case replay_of_acks[] = {
     {"I3: the window has opened", &exchange, WITH(SET(fed_window, 29)),
      .steps = {{CLIENT(240, 0, 5300, .window = 29), DROPPED},
                {CLIENT(240, 0, 5300, .window = 30), REPLAYED(5300, 240)}}},
+    {"I3: the client took its window back and kept but the first byte of the reply", &exchange,
+     .steps = {{CLIENT(240, 0, 5301), REPLAYED(5300, 240)}}},
+    {"I3: all but the last byte", &exchange, .steps = {{CLIENT(240, 0, 5359, .window = 1), REPLAYED(5300, 240)}}},
+    {"I3: the rest of the reply just fits the window", &exchange,
+     .steps = {{CLIENT(240, 0, 5330, .window = 15), REPLAYED(5300, 240)}}},
 
     {"not I3: beyond the window", &exchange, .steps = {{CLIENT(4241, 0, 5300), PASSED(4201, 5300)}}},
     {"not I3: two bytes before the end of the request", &exchange,
@@ -181,7 +186,9 @@ static const struct step_case replay_of_acks[] = {
     {"not I3: RST", &exchange,
      .steps = {{CLIENT(240, 0, 5300, .flags = WC_ACK | WC_RST), PASSED(200, 5300), THEN(SET_CLOSING)}}},
     {"not I3: no ACK", &exchange, .steps = {{CLIENT(240, 0, 5300, .flags = 0), PASSED(200, 5300)}}},
-    {"not I3: part of the reply has arrived", &exchange, .steps = {{CLIENT(240, 0, 5301), DROPPED}}},
+    {"not I3: the window has no room for the rest of the reply", &exchange,
+     .steps = {{CLIENT(240, 0, 5329, .window = 15), PASSED(200, 5300), THEN(SET(fed_window, 15))}}},
+    {"not I3: all of the reply has arrived", &exchange, .steps = {{CLIENT(240, 0, 5360), DROPPED, THEN(SET_CLOSED)}}},
 };
 
 /* ---- I4 and I5 ---- */
@@ -289,7 +296,6 @@ static const struct step_case idle_ack[] = {
     {"I6: XDP leaves it to TC", &idle, .steps = {{XDP(200, 0, 5300), LEFT_TO_TC}}},
     {"I6: XDP does not close either", &exchange, .steps = {{XDP(240, 0, 5360), LEFT_TO_TC}}},
     {"I6: closes the exchange", &exchange, .steps = {{CLIENT(240, 0, 5360), DROPPED, THEN(SET_CLOSED)}}},
-    {"I6: part of the reply", &exchange, .steps = {{CLIENT(240, 0, 5359), DROPPED}}},
     {"I6: after the exchange", &history, .steps = {{CLIENT(240, 0, 5360), DROPPED}}},
     {"I6: its timestamp is not looked at", &stamped, .steps = {{CLIENT(200, 0, 5300, .ts = 1, .tsval = 950), DROPPED}}},
 

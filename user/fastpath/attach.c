@@ -270,8 +270,7 @@ static bool wc_xdp_is_ours(struct xdp_program *prog, const struct wc_rodata *cfg
 static bool wc_xdp_remove(struct xdp_program *prog, struct xdp_multiprog *mp, unsigned ifindex,
                           const struct wc_rodata *cfg)
 {
-    return prog && wc_xdp_is_ours(prog, cfg) &&
-           !xdp_program__detach(prog, ifindex, xdp_multiprog__attach_mode(mp), 0);
+    return prog && wc_xdp_is_ours(prog, cfg) && !xdp_program__detach(prog, ifindex, xdp_multiprog__attach_mode(mp), 0);
 }
 
 /* Take a predecessor's XDP program off an interface, whatever else is there. */

@@ -80,7 +80,7 @@ static int wc_conns_address(const struct sockaddr_storage *ss, uint32_t addr[4],
 
 static int wc_conns_key(int fd, struct wc_conn_key *key)
 {
-    struct sockaddr_storage ss;
+    struct sockaddr_storage ss = {0};
     socklen_t len = sizeof(ss);
 
     if (getpeername(fd, (struct sockaddr *)&ss, &len))
@@ -103,8 +103,7 @@ int wc_conns_claim(struct wc_conns *c, int fd)
 
     if (wc_conns_key(fd, &key) || bpf_map_lookup_elem_flags(c->k->conns_fd, &key, &entry, BPF_F_LOCK))
         return -1;
-    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) || cookie != entry.cookie ||
-        entry.number >= c->k->nconns)
+    if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) || cookie != entry.cookie || entry.number >= c->k->nconns)
         return -1;
     if (!atomic_compare_exchange_strong(&c->owner[entry.number], &nobody, cookie))
         return -1;
@@ -122,8 +121,8 @@ int wc_conns_claim(struct wc_conns *c, int fd)
 /* Segments that arrive together with the one that completes the handshake pass TC before the entry exists: the receive
  * path runs TC for a whole batch before TCP sees its first packet. Bytes in order show up in the stack's first ACK. But
  * segments behind a hole would stay unknown, and a GET that fills the hole must not be answered. So a connection is
- * trusted once it is old enough for that batch to be through and nothing ever came out of order; or when it has consumed
- * all that the SYN-ACK's window, which is not scaled, allowed. */
+ * trusted once it is old enough for that batch to be through and nothing ever came out of order; or when it has
+ * consumed all that the SYN-ACK's window, which is not scaled, allowed. */
 bool wc_conns_trust(struct wc_conns *c, int number, uint32_t consumed)
 {
     struct wc_claim *claim = &c->claims[number];
@@ -134,8 +133,8 @@ bool wc_conns_trust(struct wc_conns *c, int number, uint32_t consumed)
         return true;
     if (wc_mono_ns() - claim->since_ns < WC_TRUST_AFTER_NS)
         return false;
-    if (consumed < WC_FIRST_WINDOW && (getsockopt(claim->fd, IPPROTO_TCP, TCP_INFO, &info, &len) ||
-                                       len < sizeof(info) || info.tcpi_rcv_ooopack))
+    if (consumed < WC_FIRST_WINDOW &&
+        (getsockopt(claim->fd, IPPROTO_TCP, TCP_INFO, &info, &len) || len < sizeof(info) || info.tcpi_rcv_ooopack))
         return false;
     claim->trusted = true;
     return true;

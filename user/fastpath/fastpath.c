@@ -339,7 +339,8 @@ void wc_fastpath_info(struct wc_fastpath *fp, wc_info_fn fn, void *arg)
         return;
     /* A recognised GET whose key the kernel does not have, or no longer. */
     wc_info_u64(fn, arg, "fastpath_misses",
-                wc_kernel_counter(&fp->kernel, WC_CTR_PASS_NOT_HOT) + wc_kernel_counter(&fp->kernel, WC_CTR_PASS_EMPTY) +
+                wc_kernel_counter(&fp->kernel, WC_CTR_PASS_NOT_HOT) +
+                    wc_kernel_counter(&fp->kernel, WC_CTR_PASS_EMPTY) +
                     wc_kernel_counter(&fp->kernel, WC_CTR_PASS_EXPIRED));
     wc_info_u64(fn, arg, "fastpath_hot_keys", atomic_load(&fp->hot.assigned));
     wc_info_u64(fn, arg, "fastpath_hot_capacity", fp->kernel.nslots);

@@ -36,7 +36,7 @@ void wc_kernel_quiet_libraries(void);
 
 struct wc_kernel {
     struct wirecache_bpf *skel;
-    struct wc_slot *slots; /* mmap of hot_values */
+    struct wc_slot *slots;   /* mmap of hot_values */
     struct wc_conn_ctl *ctl; /* mmap of conn_ctl */
     struct wc_control *control;
     uint32_t nslots, nconns;
@@ -98,7 +98,7 @@ struct wc_conns {
         int fd;
         bool trusted; /* see wc_conns_trust() */
         uint64_t since_ns;
-    } *claims; /* by number, the claiming worker's */
+    } * claims;     /* by number, the claiming worker's */
     uint32_t nfree; /* numbers in free_conns at the last look; the manager's */
     _Atomic uint32_t nclaimed;
 };
@@ -144,8 +144,7 @@ struct wc_mirror {
 int wc_mirror_init(struct wc_mirror *m, struct wc_kernel *k, struct wc_store *store, uint32_t value_max);
 void wc_mirror_free(struct wc_mirror *m);
 /* The store's observer, arg = the mirror. */
-void wc_mirror_changed(void *arg, int db, const struct wc_key *key, const struct wc_value *value,
-                       int64_t expire_at_ms);
+void wc_mirror_changed(void *arg, int db, const struct wc_key *key, const struct wc_value *value, int64_t expire_at_ms);
 void wc_mirror_removed(void *arg, int db, const struct wc_key *key);
 void wc_mirror_flushed(void *arg, int db, uint32_t shard);
 /* Key gets the slot, which is linked to nobody, with what the store holds for it. false: it has one already. */
@@ -186,10 +185,10 @@ struct wc_hot {
     int wake_fd;
     /* manager's own */
     struct wc_candidate *work;
-    uint32_t used;   /* slots handed out so far; beyond that they are free */
-    uint32_t hand;   /* CLOCK */
-    uint32_t *heat;  /* by slot: recent hits, halved every second */
-    uint64_t *hits;  /* by slot: hits at the last look */
+    uint32_t used;  /* slots handed out so far; beyond that they are free */
+    uint32_t hand;  /* CLOCK */
+    uint32_t *heat; /* by slot: recent hits, halved every second */
+    uint64_t *hits; /* by slot: hits at the last look */
     _Atomic uint64_t promotions, demotions;
     _Atomic uint32_t assigned; /* slots in use */
 };

@@ -143,8 +143,9 @@ static void wc_slot_write_value(struct wc_slot *s, const struct wc_value *v)
 {
     char head[WC_HEAD_MAX + 1];
     uint32_t old = s->value_len > WC_VALUE_MAX ? 0 : s->value_len;
+    int len = snprintf(head, sizeof(head), "$%u\r\n", v->len);
 
-    wc_slot_head(s, head, (uint32_t)snprintf(head, sizeof(head), "$%u\r\n", v->len));
+    wc_slot_head(s, head, (uint32_t)len);
     memcpy(s->value, v->ptr, v->len);
     /* Zero behind the value, so that bpftool prints text as text and no older value shows through. */
     if (old > v->len)
