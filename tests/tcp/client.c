@@ -72,6 +72,7 @@ static void forget(struct client *c, uint64_t now)
     c->out_base = c->out_sent = c->out_end = c->in_total = 0;
     c->in_len = 0;
     c->ncuts = c->burst = 0;
+    c->await = false;
     c->write_after = c->read_after = 0;
     c->step_after = now + rng_below(&c->rng, 20) * MSEC;
 }
@@ -145,12 +146,16 @@ static void mark_sent(struct client *c, uint64_t now)
     }
 }
 
-/* A cut was reached: the rest comes in a write of its own, at once or a little later. */
+/* A cut was reached: the rest comes in a write of its own, at once, a little later, or when everything before is
+ * answered. */
 static void cut(struct client *c, uint64_t now)
 {
+    uint64_t how = rng_below(&c->rng, 4);
+
     memmove(c->cuts, c->cuts + 1, --c->ncuts * sizeof(*c->cuts));
-    if (rng_below(&c->rng, 2))
+    if (how < 2)
         c->write_after = now + rng_below(&c->rng, 8 * MSEC);
+    c->await = how == 2;
 }
 
 void client_write(struct client *c, uint64_t now)
@@ -165,10 +170,12 @@ void client_write(struct client *c, uint64_t now)
         progress(c, now);
         c->state = UP;
     }
-    while (c->out_sent < c->out_end && now >= c->write_after) {
+    while (c->out_sent < c->out_end && client_may_write(c, now)) {
         uint64_t end = c->ncuts ? c->cuts[0] : c->out_end;
-        ssize_t n = send(c->fd, c->out + (c->out_sent - c->out_base), end - c->out_sent, MSG_NOSIGNAL);
+        ssize_t n;
 
+        c->await = false;
+        n = send(c->fd, c->out + (c->out_sent - c->out_base), end - c->out_sent, MSG_NOSIGNAL);
         if (n < 0) {
             if (errno == EAGAIN)
                 return;

@@ -58,6 +58,7 @@ struct client {
     unsigned burst;                               /* GETs to come, one by one */
     bool filled;                                  /* it has written its keys once */
     bool overlap;                                 /* the next step does not wait for replies */
+    bool await;                                   /* the next write does: half a command is out */
 };
 
 struct totals {
@@ -83,6 +84,11 @@ static inline unsigned client_pending(const struct client *c)
 static inline bool client_busy(const struct client *c)
 {
     return c->state == CONNECTING || c->state == HALF_CLOSED || client_pending(c) || c->out_sent < c->out_end;
+}
+
+static inline bool client_may_write(const struct client *c, uint64_t now)
+{
+    return now >= c->write_after && (!c->await || c->op_first == c->op_unsent);
 }
 
 static inline struct op *client_op(struct client *c, unsigned n)

@@ -105,7 +105,7 @@ static bool advance(struct client *c, uint64_t now, bool ending, uint64_t stall_
         client_connect(c, now);
     if (!ending && may_step(c, now))
         script_step(c, now);
-    if (c->state == UP && (c->out_sent < c->out_end || c->ending != GO_ON) && now >= c->write_after)
+    if (c->state == UP && (c->out_sent < c->out_end || c->ending != GO_ON) && client_may_write(c, now))
         client_write(c, now);
     if (!client_busy(c)) {
         c->progress = now;
@@ -125,7 +125,7 @@ static void watch(int epfd, struct client *c, uint64_t now)
 
     if (c->state == CLOSED)
         return;
-    if (c->state == CONNECTING || (c->out_sent < c->out_end && now >= c->write_after))
+    if (c->state == CONNECTING || (c->out_sent < c->out_end && client_may_write(c, now)))
         ev.events |= EPOLLOUT;
     if (c->state != CONNECTING && now >= c->read_after)
         ev.events |= EPOLLIN;

@@ -132,7 +132,7 @@ class Run:
         return out or "no entry"
 
     def oracle(self, server, seconds):
-        stall = 10 if self.lo else STALL.get(self.params["loss"], 60)
+        stall = self.options.stall or (10 if self.lo else STALL.get(self.params["loss"], 60))
         oracle = self.case.start([f"{self.case.build}/tests/oracle", self.host, PORT, seconds, self.seed,
                                   self.options.connections, stall],
                                  netns=self.client_ns, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -231,6 +231,7 @@ def read_options():
     parser.add_argument("--seed", type=lambda s: int(s, 0), default=1, help="of the combinations (1)")
     parser.add_argument("--run", type=lambda s: int(s, 0), help="one run with this seed; give its parameters too")
     parser.add_argument("--connections", type=int, default=50)
+    parser.add_argument("--stall", type=int, help="seconds without progress that fail (20 to 60, by the loss)")
     parser.add_argument("--compare", type=int, default=4, metavar="N", help="every Nth run again with the fast path off")
     parser.add_argument("--off", action="store_true", help="fast path off in all runs: the test of the test")
     parser.add_argument("--pcap", metavar="DIR", help="record both sides")

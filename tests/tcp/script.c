@@ -173,6 +173,16 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* In the middle of a command or behind one. */
+static uint64_t place_for_cut(struct client *c)
+{
+    unsigned unsent = c->op_next - c->op_unsent;
+
+    if (unsent > 1 && rng_below(&c->rng, 2))
+        return client_op(c, c->op_unsent + (unsigned)rng_below(&c->rng, unsent - 1))->end;
+    return c->out_sent + 1 + rng_below(&c->rng, c->out_end - c->out_sent - 1);
+}
+
 static void cut_anywhere(struct client *c)
 {
     uint64_t len = c->out_end - c->out_sent;
@@ -181,7 +191,7 @@ static void cut_anywhere(struct client *c)
     if (len < 2)
         return;
     for (unsigned i = 0; i < n; i++)
-        c->cuts[i] = c->out_sent + 1 + rng_below(&c->rng, len - 1);
+        c->cuts[i] = place_for_cut(c);
     qsort(c->cuts, n, sizeof(*c->cuts), ascending);
     for (unsigned i = 0; i < n; i++)
         if (!kept || c->cuts[kept - 1] != c->cuts[i])
@@ -235,6 +245,9 @@ void script_step(struct client *c, uint64_t now)
         get_any(c);
     } else if (r < 700) {
         add_several(c, 2 + (unsigned)rng_below(&c->rng, 20), get_any);
+    } else if (r < 780) {
+        add_several(c, 2 + (unsigned)rng_below(&c->rng, 3), get_any);
+        cut_anywhere(c);
     } else if (r < 850) {
         add_several(c, 1 + (unsigned)rng_below(&c->rng, 20), add_any);
         cut_anywhere(c);
