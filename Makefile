@@ -53,7 +53,8 @@ test_objs := $(call obj,$(unit_srcs) $(bpf_test_srcs)) $(helper_objs)
 # C programs and BPF objects that end-to-end tests use.
 e2e_srcs := $(wildcard tests/e2e/*.c)
 e2e_bpf_srcs := $(filter %.bpf.c,$(e2e_srcs))
-e2e_progs := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(filter-out %.bpf.c,$(e2e_srcs)))
+bench_progs := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
+e2e_progs := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(filter-out %.bpf.c,$(e2e_srcs))) $(bench_progs)
 e2e_bpf := $(if $(skel),$(patsubst tests/e2e/%.c,$(BUILD)/tests/%.o,$(e2e_bpf_srcs)))
 tcp_progs := $(BUILD)/tests/impair $(BUILD)/tests/oracle
 SECONDS ?= 600
@@ -74,7 +75,7 @@ bpf_arch := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 bpf_flags := -target bpf -g -O2 -fno-strict-aliasing -mcpu=v3 -D__TARGET_ARCH_$(bpf_arch) -Wall -Wextra -Werror \
 	-Ivmlinux -Iinclude -Ibpf -idirafter /usr/include/$(shell uname -m)-linux-gnu
 
-dirs := $(sort $(BUILD) $(BUILD)/tests $(patsubst %/,%,$(dir $(objs) $(ctl_objs) $(test_objs))))
+dirs := $(sort $(BUILD) $(BUILD)/bench $(BUILD)/tests $(patsubst %/,%,$(dir $(objs) $(ctl_objs) $(test_objs))))
 
 all: $(BUILD)/wirecache $(if $(ctl_objs),$(BUILD)/wirecachectl) ## Build the server (FASTPATH=0: without the kernel half)
 
@@ -143,6 +144,10 @@ $(tcp_progs): $(wildcard tests/tcp/*.h) $(BUILD)/.flags | $(dirs)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(all_cflags) -o $@ $(filter %.c,$^)
 
+$(BUILD)/bench/%: bench/%.c $(BUILD)/.flags | $(dirs)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(all_cflags) -MMD -MP -o $@ $<
+
 # Runs each test program, all of them even when one fails.
 run_each = @failed=0; for t in $(1); do echo "== $$t"; $$t || failed=1; done; exit $$failed
 
@@ -169,8 +174,8 @@ check-tcp: check-bpf all $(tcp_progs) $(e2e_bpf) $(BUILD)/tests/unit/test_tcp $(
 soak-tcp: all $(tcp_progs) $(e2e_bpf) ## Real stacks under loss for SECONDS, another seed each time (T="hook=xdp loss=1 ...")
 	$(Q)WC_BUILD=$(BUILD) $(PYTHON) tests/tcp/run.py --seconds $(SECONDS) --run-seconds 20 --seed $$$$ $(T)
 
-bench: all $(e2e_progs) $(e2e_bpf) ## Speed with the fast path on against off, in one run
-	$(Q)WC_BUILD=$(BUILD) $(PYTHON) tests/e2e/run.py speedup
+bench: all $(bench_progs) ## Speed on loopback, beside redis-server and valkey-server if there are any (ARGS="--rounds 5")
+	$(Q)WC_BUILD=$(BUILD) $(PYTHON) bench/run.py $(ARGS)
 
 lint: $(skel) ## clang-format, clang-tidy, cppcheck, shellcheck
 	$(Q)tools/lint.sh $(all_cflags)

@@ -292,8 +292,8 @@ def beside_echo(t, start, hosts, netns, client_netns):
     t.start([f"{t.build}/tests/echo", port], netns=netns)
 
     def rate():
-        args = [f"{t.build}/tests/roundtrip", hosts[0], port, "some-key", 10_000]
-        return float(proc.run(args, client_netns))
+        args = [f"{t.build}/bench/pingpong", hosts[0], port, "some-key", 0.5]
+        return json.loads(proc.run(args, client_netns))["rps"]
 
     s = start()
     data = os.urandom(8_000_000) + encode("GET", "k") * 1000
