@@ -151,3 +151,26 @@ def two_servers_one_host(t):
         cb.make_hot("k", seconds=1)
         for _ in range(100):
             equal((ca.call("GET", "k"), cb.call("GET", "k")), (b"a", b"b"))
+
+
+@case(needs_bpf=True)
+def detach_cleans_up_after_a_crash(t):
+    s = t.server()
+    pins = f"/sys/fs/bpf/wirecache/{s.port}"
+    refused = proc.run([f"{t.build}/wirecachectl", "detach", "--port", s.port], check=False)
+    assert "removed" not in refused, "detach touched a live server"
+    with s.client() as c:
+        c.call("SET", "k", "v")
+        assert c.make_hot("k"), "detach hurt a live server"
+    s.kill()
+    assert glob.glob(f"{pins}/tc_in-lo"), "a killed server leaves its links pinned, or this test is void"
+    assert "removed" in proc.run([f"{t.build}/wirecachectl", "detach", "--port", s.port])
+    equal(glob.glob(f"{pins}*"), [], "pins left")
+
+
+@case(needs_bpf=True)
+def doctor_finds_what_is_there(t):
+    text = proc.run([f"{t.build}/wirecachectl", "doctor"])
+    assert "ok      lo: loopback" in text and "PROBLEM" not in text, text
+    text = proc.run([f"{t.build}/wirecachectl", "doctor", "--fastpath-interfaces", "lo nonesuch"], check=False)
+    assert "PROBLEM nonesuch: No such device" in text, text
