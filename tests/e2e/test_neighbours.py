@@ -304,7 +304,7 @@ def beside_echo(t, start, hosts, netns, client_netns):
             transfer(host, port, client_netns, data)
             equal(c.call("GET", "k"), b"v")
     on, off = [rate()], []
-    for _ in range(3):
+    for _ in range(2):
         s.stop()
         off += [rate()]
         s = start()
