@@ -29,10 +29,11 @@ static void progress(struct client *c, uint64_t now)
 
 /* ---- opening and closing ---- */
 
-/* Some connections are unlike the others: a small window, small segments, Nagle. */
+/* Some connections are unlike the others: a small window, small segments, Nagle, keepalives. */
 static void set_options(struct client *c)
 {
     int on = 1, window = 2048 << rng_below(&c->rng, 4), mss = 400 + (int)rng_below(&c->rng, 600);
+    int probes = 8;
 
     if (rng_below(&c->rng, 8))
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -40,6 +41,12 @@ static void set_options(struct client *c)
         setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window));
     if (rng_below(&c->rng, 10) == 0)
         setsockopt(c->fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss));
+    if (rng_below(&c->rng, 4) == 0) {
+        setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+        setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPIDLE, &on, sizeof(on));
+        setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPINTVL, &on, sizeof(on));
+        setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+    }
 }
 
 void client_connect(struct client *c, uint64_t now)

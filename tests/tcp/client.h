@@ -57,6 +57,7 @@ struct client {
     uint64_t progress;                            /* when something happened last */
     unsigned burst;                               /* GETs to come, one by one */
     bool filled;                                  /* it has written its keys once */
+    bool idled;                                   /* it has been idle for longer than keepalive allows */
     bool overlap;                                 /* the next step does not wait for replies */
     bool await;                                   /* the next write does: half a command is out */
 };

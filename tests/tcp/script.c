@@ -237,6 +237,11 @@ void script_step(struct client *c, uint64_t now)
 
     if (!c->filled) {
         fill_own(c);
+    } else if (c->id % 10 == 9 && !c->idled) {
+        c->step_after = now + 4200 * MSEC + rng_below(&c->rng, 600 * MSEC);
+        c->idled = true;
+        c->overlap = false;
+        return;
     } else if (c->burst) {
         c->burst--;
         get_any(c);
