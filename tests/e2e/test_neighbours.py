@@ -219,8 +219,8 @@ def foreign_xdp_by_libxdp(t):
     load = [*inside, XDP_LOADER, "load", "-m", "native", pair.dev, f"{t.build}/tests/xdp_count.bpf.o"]
     unload = [*inside, XDP_LOADER, "unload", "--all", pair.dev]
 
-    def start(port):
-        return t.server("--protected-mode", "no", "--fastpath", "auto", "--fastpath-interfaces", pair.dev, port=port,
+    def start():
+        return t.server("--protected-mode", "no", "--fastpath", "auto", "--fastpath-interfaces", pair.dev,
                         host=pair.server4, prefix=inside, client_netns=pair.client)
 
     def check(s, program):
@@ -237,7 +237,7 @@ def foreign_xdp_by_libxdp(t):
 
     proc.run(load)
     program = program_named("xdp_count", known)
-    s = start(6379)
+    s = start()
     hooks, by_xdp = check(s, program)
     s.stop()
     packets = counted(program)
@@ -252,7 +252,7 @@ def foreign_xdp_by_libxdp(t):
         at_least(by_xdp, 50, "hits at XDP behind another program")
     proc.run(unload)
 
-    s = start(6381)  # now the server is first
+    s = start()  # now the server is first
     hooks, by_xdp = check(s, None)
     equal(hooks, f"{pair.dev}:xdp")
     known.add(program)
