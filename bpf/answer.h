@@ -22,6 +22,15 @@ WC_INLINE __u32 wc_ts_clock(const struct wc_conn *c, __u64 now)
     return c->tcp.ts_usec ? now / 1000 : now / 1000000;
 }
 
+/* Does the reply fit the interface? Its MTU may have become smaller since the connection was born, and a reply that the
+ * link drops is replayed for ever. IPv6 links carry 1280 bytes; IPv4 links are taken to carry 576. */
+WC_INLINE bool wc_fits_link(void *ctx, const struct wc_packet *p, __u32 reply_len)
+{
+    __u32 l3_len = wc_header_len(p) - WC_ETH_LEN + reply_len;
+
+    return l3_len <= 576 || bpf_check_mtu(ctx, 0, &l3_len, 0, 0) <= 0;
+}
+
 /* Load headers and payload, see whether this is a GET that the connection and the hot set allow.
  * Returns WC_CTR_HITS with r->offer filled, or the counter that says why not. */
 WC_INLINE int wc_make_offer(enum wc_hook hook, void *ctx, struct wc_scratch *s, struct wc_conn *c, struct wc_request *r,
@@ -64,6 +73,8 @@ WC_INLINE int wc_make_offer(enum wc_hook hook, void *ctx, struct wc_scratch *s, 
         return WC_CTR_PASS_OPTIONS;
     if (!wc_checksum_ok(s, &r->p, (len + 3) & ~3u, &r->bare))
         return WC_CTR_PASS_CHECKSUM;
+    if (!wc_fits_link(ctx, &r->p, s->reply.len))
+        return WC_CTR_PASS_SEGMENT;
     r->number = number;
     r->offer.consumed = progress;
     r->offer.produced = progress >> 32;
@@ -150,7 +161,10 @@ WC_INLINE long wc_send_answer(enum wc_hook hook, void *ctx, struct wc_scratch *s
     return wc_write_reply(hook, ctx, s, &r->p);
 }
 
-/* After REPLAY: fetch the saved reply, give the frame its length, write it. 0 when the frame can be sent.
+#define WC_UNTOUCHED 1
+
+/* After REPLAY: fetch the saved reply, give the frame its length, write it. 0 when the frame can be sent, WC_UNTOUCHED
+ * when the frame is as it was.
  * The segment that asked for it may carry any options; the reply has none but the timestamp. */
 WC_INLINE long wc_send_replay(enum wc_hook hook, void *ctx, struct wc_scratch *s, struct wc_conn *c,
                               struct wc_request *r, __u32 frame_len)
@@ -159,9 +173,9 @@ WC_INLINE long wc_send_replay(enum wc_hook hook, void *ctx, struct wc_scratch *s
     bool bare = r->p.check == wc_csum_fold(wc_csum_pseudo(&r->p, r->p.tcp_len + r->p.seg.len));
 
     if (!wc_load_saved(s, c->number, r->out.seq) || wc_load(hook, ctx, 0, s->original + WC_ALIGN, WC_ETH_LEN))
-        return -1;
+        return WC_UNTOUCHED;
     if (wc_resize(hook, ctx, frame_len, wc_header_len(&r->p) + s->reply.len))
-        return -1;
+        return WC_UNTOUCHED;
     r->p.tcp_len = sizeof(struct tcphdr) + (r->p.seg.ts ? 12 : 0);
     wc_compose_reply(s, &r->p, &r->out, hook == WC_HOOK_TC_IN && bare, true);
     wc_count(WC_CTR_REPLAYS);

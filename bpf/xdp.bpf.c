@@ -52,10 +52,15 @@ int wc_xdp(struct xdp_md *xdp)
         return XDP_TX;
     }
     if (verdict == WC_TCP_REPLAY) {
-        if (!wc_send_replay(WC_HOOK_XDP, xdp, s, c, &r, grown ? grown : len))
+        long rc = wc_send_replay(WC_HOOK_XDP, xdp, s, c, &r, grown ? grown : len);
+
+        if (!rc)
             return XDP_TX;
-        wc_count(WC_CTR_DROPPED_REPLAYS);
-        return XDP_DROP;
+        /* A frame of some drivers' cannot grow (veth: hardly at all). TC can grow any, and replays it. */
+        if (rc != WC_UNTOUCHED) {
+            wc_count(WC_CTR_DROPPED_REPLAYS);
+            return XDP_DROP;
+        }
     }
     if (grown && bpf_xdp_adjust_tail(xdp, (int)(len - grown)))
         return XDP_DROP;

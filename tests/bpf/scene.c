@@ -390,7 +390,7 @@ static bool same_traces(const struct scene *s, const struct row *row, const stru
 
 static const enum fix_verdict verdicts[] = {
     [RAW] = FIX_NEXT,    [PASS] = FIX_NEXT,      [ANSWER] = FIX_SENT,  [FEED] = FIX_NEXT,
-    [REPLAY] = FIX_SENT, [REPLAY_TC] = FIX_SENT, [DROP] = FIX_DROPPED, [LOST] = FIX_DROPPED,
+    [REPLAY] = FIX_SENT, [REPLAY_TC] = FIX_SENT, [DROP] = FIX_DROPPED,
 };
 
 /* The packet that came out, and for FEED the copy that was sent. */
@@ -404,7 +404,7 @@ static bool same_packet(struct fix *f, struct scene *s, const struct row *row, c
         fprintf(stderr, "  verdict %d, should be %d\n", r->verdict, verdicts[row->verdict]);
         return false;
     }
-    if (row->verdict == DROP || row->verdict == LOST)
+    if (row->verdict == DROP)
         return true;
     if (row->verdict == ANSWER || is_replay(row))
         return scene_same_reply(&s->out, s, r, &r->out);
@@ -425,7 +425,7 @@ static struct row as_xdp_does(const struct row *row)
 {
     struct row left = *row;
 
-    if (!(row->only & ONLY_XDP) && row->verdict != ANSWER && row->verdict != REPLAY && row->verdict != LOST) {
+    if (!(row->only & ONLY_XDP) && row->verdict != ANSWER && row->verdict != REPLAY) {
         left.verdict = RAW;
         left.counter = row->verdict == FEED ? WC_CTR_PASS_FEED : NO_COUNTER;
         memset(left.then, 0, sizeof(left.then));

@@ -95,7 +95,6 @@ enum scene_verdict {
     REPLAY,
     REPLAY_TC, /* the same, by TC alone */
     DROP,      /* XDP: left to TC */
-    LOST,      /* dropped by both */
 };
 
 enum {

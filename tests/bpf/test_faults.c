@@ -26,7 +26,7 @@ static const struct row no_growth[] = {
         THEN()),
     ROW("as long as the request: no need to", 0, WHEN(EQUAL_VALUE), ANSWER, NO_COUNTER, THEN()),
     ROW("a replay that cannot grow", 0,
-        WHEN(LONG_OPEN, SET(in.len, 0), SET(in.flags, PKT_ACK), SET(in.seq, C_IN + REQ)), LOST, WC_CTR_DROPPED_REPLAYS,
+        WHEN(LONG_OPEN, SET(in.len, 0), SET(in.flags, PKT_ACK), SET(in.seq, C_IN + REQ)), DROP, WC_CTR_DROPPED_REPLAYS,
         THEN()),
 };
 

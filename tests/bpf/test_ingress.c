@@ -48,7 +48,7 @@ static const struct row replays[] = {
     ROW("I2 again, a request behind it was acknowledged", 0,
         WHEN(OPEN, SET(tcp.fwd_nxt, K_IN + 27), SET(tcp.srv_ack, K_IN + 27)), REPLAY, NO_COUNTER,
         THEN(SET(out.ack, C_IN + REQ + 27))),
-    ROW("I2 again, but the saved reply is gone", 0, WHEN(OPEN, SET(unsaved, 1)), LOST, WC_CTR_DROPPED_REPLAYS, THEN()),
+    ROW("I2 again, but the saved reply is gone", 0, WHEN(OPEN, SET(unsaved, 1)), DROP, WC_CTR_DROPPED_REPLAYS, THEN()),
     ROW("I2 again, acknowledging half the reply", 0, WHEN(OPEN, SET(in.ack, C_OUT + 3)), REPLAY, NO_COUNTER, THEN()),
     ROW("I2 again, acknowledging its first byte", 0, WHEN(OPEN, SET(in.ack, C_OUT + 1)), REPLAY, NO_COUNTER, THEN()),
     ROW("I2 again, acknowledging all but its last byte", 0, WHEN(OPEN, SET(in.ack, C_OUT + REP - 1)), REPLAY,

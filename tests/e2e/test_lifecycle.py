@@ -163,7 +163,7 @@ def detach_cleans_up_after_a_crash(t):
         c.call("SET", "k", "v")
         assert c.make_hot("k"), "detach hurt a live server"
     s.kill()
-    assert glob.glob(f"{pins}/tc_in-lo"), "a killed server leaves its links pinned, or this test is void"
+    assert glob.glob(f"{pins}*/tc_in-lo"), "a killed server leaves its links pinned, or this test is void"
     assert "removed" in proc.run([f"{t.build}/wirecachectl", "detach", "--port", s.port])
     equal(glob.glob(f"{pins}*"), [], "pins left")
 

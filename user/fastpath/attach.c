@@ -61,7 +61,8 @@ void wc_attach_init(struct wc_attach *a, const struct wc_config *cfg)
     if (!wc_is_bpffs(WC_BPFFS) && !strncmp(cfg->fastpath_pin_dir, WC_BPFFS, strlen(WC_BPFFS)))
         if (mount("bpf", WC_BPFFS, "bpf", 0, "mode=0700"))
             wc_log(WC_LOG_DEBUG, "fast path: cannot mount bpffs on " WC_BPFFS ": %s", strerror(errno));
-    if (stat("/proc/self/ns/net", &own) || stat("/proc/1/ns/net", &init) || own.st_ino == init.st_ino)
+    /* Which namespace init is in may be a secret (hidepid, capabilities): then the name says which one ours is. */
+    if (stat("/proc/self/ns/net", &own) || (!stat("/proc/1/ns/net", &init) && own.st_ino == init.st_ino))
         snprintf(a->pin_dir, sizeof(a->pin_dir), "%s/%d", cfg->fastpath_pin_dir, cfg->port);
     else
         snprintf(a->pin_dir, sizeof(a->pin_dir), "%s/%d@%lu", cfg->fastpath_pin_dir, cfg->port,

@@ -238,6 +238,22 @@ size_t wc_conns_translating(const struct wc_conns *c)
     return n;
 }
 
+static bool wc_conns_count_unfinished(const struct wc_conn *entry, void *arg)
+{
+    size_t *n = arg;
+
+    *n += !entry->closed_ns && (entry->tcp.x.din || entry->tcp.x.dout);
+    return false;
+}
+
+size_t wc_conns_unfinished(const struct wc_conns *c)
+{
+    size_t n = 0;
+
+    wc_conns_walk(c, wc_conns_count_unfinished, &n);
+    return n;
+}
+
 static bool wc_conns_any(const struct wc_conn *entry, void *arg)
 {
     (void)entry;

@@ -21,6 +21,7 @@
 #include "log.h"
 
 #define WC_TICK_MS 100
+#define WC_PART_MS 2000
 
 struct wc_fastpath {
     struct wc_config cfg; /* as at start; fastpath follows CONFIG SET */
@@ -197,6 +198,24 @@ struct wc_fastpath *wc_fastpath_new(const struct wc_config *cfg, struct wc_store
     return fp;
 }
 
+/* The sockets are closed, but what they said last, or a reply of the kernel's before it, may have been lost: without
+ * translation the client would never understand the repetition. So the hooks stay until everybody has acknowledged the
+ * end, and when somebody does not in time they are left as a crash would leave them. true: nobody needs them. */
+static bool wc_fastpath_part(struct wc_fastpath *fp)
+{
+    const struct timespec nap = {.tv_nsec = 10 * 1000000};
+    size_t open = wc_conns_unfinished(&fp->conns);
+
+    for (int ms = 0; open && ms < WC_PART_MS; ms += 10) {
+        nanosleep(&nap, NULL);
+        open = wc_conns_unfinished(&fp->conns);
+    }
+    if (open)
+        wc_log(WC_LOG_NOTICE, "fast path: %zu clients have not acknowledged the end of their connections: %s", open,
+               fp->attach.pinned ? "the hooks stay until the next start" : "they may not notice it");
+    return !open;
+}
+
 void wc_fastpath_free(struct wc_fastpath *fp)
 {
     if (!fp)
@@ -209,7 +228,8 @@ void wc_fastpath_free(struct wc_fastpath *fp)
         wc_store_lock_all(fp->store);
         wc_store_observe(fp->store, NULL);
         wc_store_unlock_all(fp->store);
-        wc_attach_detach(&fp->attach, &fp->kernel, &fp->cfg, true);
+        if (wc_fastpath_part(fp) || !fp->attach.pinned)
+            wc_attach_detach(&fp->attach, &fp->kernel, &fp->cfg, true);
         wc_hot_free(&fp->hot);
         wc_mirror_free(&fp->mirror);
         wc_conns_free(&fp->conns);

@@ -114,6 +114,8 @@ int64_t wc_conns_idle_ms(const struct wc_conns *c, int number);
 void wc_conns_tend(struct wc_conns *c);
 /* How many entries translate (din or dout not zero). */
 size_t wc_conns_translating(const struct wc_conns *c);
+/* Of these, how many whose socket is not done: the client has not acknowledged everything yet. */
+size_t wc_conns_unfinished(const struct wc_conns *c);
 /* Remove every entry: after the programs that track them are detached. */
 void wc_conns_forget(struct wc_conns *c);
 
