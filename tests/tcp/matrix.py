@@ -44,7 +44,8 @@ def possible(params):
 
 def pairs(params):
     """What a run covers. Loopback has no wire."""
-    used = [(k, v) for k, v in params.items() if params["hook"] != "lo" or k not in ("loss", "gro", "gso", "tx", "wire")]
+    of_wire = ("loss", "gro", "gso", "tx", "wire")
+    used = [(k, v) for k, v in params.items() if params["hook"] != "lo" or k not in of_wire]
     return set(itertools.combinations(used, 2))
 
 

@@ -83,7 +83,8 @@ class Run:
         # are.
         keepalive = 1 if self.params["loss"] <= 1 and self.seed % 2 else 300
         return self.case.server("--protected-mode", "no", "--fastpath", mode, "--fastpath-interfaces", self.dev,
-                                "--fastpath-hot-keys", hot_keys, "--tcp-keepalive", keepalive, port=PORT, host=self.host, netns=self.server_ns)
+                                "--fastpath-hot-keys", hot_keys, "--tcp-keepalive", keepalive,
+                                port=PORT, host=self.host, netns=self.server_ns)
 
     def check_hook(self, server):
         with server.client() as c:
@@ -237,7 +238,8 @@ def read_options():
     parser.add_argument("--run", type=lambda s: int(s, 0), help="one run with this seed; give its parameters too")
     parser.add_argument("--connections", type=int, default=50)
     parser.add_argument("--stall", type=int, help="seconds without progress that fail (20 to 90, by the loss)")
-    parser.add_argument("--compare", type=int, default=4, metavar="N", help="every Nth run again with the fast path off")
+    parser.add_argument("--compare", type=int, default=4, metavar="N",
+                        help="every Nth run again with the fast path off (4)")
     parser.add_argument("--off", action="store_true", help="fast path off in all runs: the test of the test")
     parser.add_argument("--pcap", metavar="DIR", help="record both sides")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first failure")
@@ -295,7 +297,8 @@ def main():
         print(f"      {show(result)}", flush=True)
         for name in ("ops", "hits", "replays", "retransmits", "connects"):
             totals[name] = totals.get(name, 0) + int(result[name])
-    print(f"TCP under impairment: {done} runs in {time.monotonic() - begun:.0f} s (seed {options.seed}), {failed} failed; "
+    seconds = time.monotonic() - begun
+    print(f"TCP under impairment: {done} runs in {seconds:.0f} s (seed {options.seed}), {failed} failed; "
           + ", ".join(f"{v} {k}" for k, v in totals.items()))
     sys.exit(1 if failed else 0)
 
