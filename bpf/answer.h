@@ -161,6 +161,23 @@ WC_INLINE long wc_send_answer(enum wc_hook hook, void *ctx, struct wc_scratch *s
     return wc_write_reply(hook, ctx, s, &r->p);
 }
 
+/* The segment that asks for a replay was not checked as a GET is, and a reply must not echo a timestamp that its client
+ * never sent: a flipped bit becomes a round trip of a minute in the client's estimate. Long segments and those with
+ * other options are not worth the check: the last in-order timestamp is as good an echo (RFC 7323 section 4.3). */
+WC_INLINE bool wc_trigger_ok(enum wc_hook hook, void *ctx, struct wc_scratch *s, struct wc_request *r)
+{
+    __u32 len = r->p.seg.len;
+    bool bare;
+
+    barrier_var(len);
+    if (!r->p.seg.plain || len > WC_REQUEST_MAX || wc_load_original(hook, ctx, s, &r->p))
+        return false;
+    if (len && wc_load(hook, ctx, r->p.l4 + r->p.tcp_len, s->request, len))
+        return false;
+    *(__u32 *)(s->request + len) = 0;
+    return wc_checksum_ok(s, &r->p, (len + 3) & ~3u, &bare);
+}
+
 #define WC_UNTOUCHED 1
 
 /* After REPLAY: fetch the saved reply, give the frame its length, write it. 0 when the frame can be sent, WC_UNTOUCHED
@@ -169,11 +186,13 @@ WC_INLINE long wc_send_answer(enum wc_hook hook, void *ctx, struct wc_scratch *s
 WC_INLINE long wc_send_replay(enum wc_hook hook, void *ctx, struct wc_scratch *s, struct wc_conn *c,
                               struct wc_request *r, __u32 frame_len)
 {
-    /* A corrupted trigger does no harm: the reply goes to the connection's own client and is right. */
+    /* A corrupted trigger does no other harm: the reply goes to the connection's own client and is right. */
     bool bare = r->p.check == wc_csum_fold(wc_csum_pseudo(&r->p, r->p.tcp_len + r->p.seg.len));
 
     if (!wc_load_saved(s, c->number, r->out.seq) || wc_load(hook, ctx, 0, s->original + WC_ALIGN, WC_ETH_LEN))
         return WC_UNTOUCHED;
+    if (r->p.seg.ts && c->tcp.ts_on && !wc_trigger_ok(hook, ctx, s, r))
+        r->p.tsval_raw = bpf_htonl(c->tcp.ts_recent);
     if (wc_resize(hook, ctx, frame_len, wc_header_len(&r->p) + s->reply.len))
         return WC_UNTOUCHED;
     r->p.tcp_len = sizeof(struct tcphdr) + (r->p.seg.ts ? 12 : 0);
