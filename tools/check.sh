@@ -12,3 +12,5 @@ tools/setup.sh check
 "${make[@]}" FASTPATH=0 SANITIZE=address,undefined BUILD=build/nofp check-unit
 "${make[@]}" FASTPATH=0 SANITIZE=address,undefined BUILD=build/nofp T=basics check-e2e
 "${make[@]}" check
+# Real TCP stacks under loss (the parts of check-tcp that `check` has not run).
+WC_BUILD=build /usr/bin/python3 tests/tcp/run.py --seconds 75
