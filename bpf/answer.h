@@ -123,7 +123,9 @@ WC_INLINE __u32 wc_judge(struct wc_conn *c, struct wc_request *r)
     bpf_spin_lock(&c->lock);
     if (wc_same_pair(&c->self, &r->p.key)) {
         verdict = wc_tcp_ingress(&c->tcp, &r->p.seg, &r->offer, &r->out);
-        if (r->p.fragment && !r->offer.xdp)
+        /* How many bytes follow a fragment is not known, so what was passed up is not either. */
+        if (r->p.fragment && !r->offer.xdp && verdict == WC_TCP_PASS &&
+            wc_tcp_acceptable(&c->tcp, r->out.seq, r->out.seq))
             c->tcp.state = WC_TCP_CLOSING;
     }
     bpf_spin_unlock(&c->lock);
@@ -152,11 +154,10 @@ WC_INLINE void wc_count_hit(enum wc_hook hook, const struct wc_scratch *s, struc
     wc_count_n(WC_CTR_OUT_BYTES, s->reply.len);
 }
 
-/* After ANSWER: the frame has the reply's length; write it, keep it, count it. */
+/* After ANSWER and wc_save_reply(): the frame has the reply's length; write it, count it. */
 WC_INLINE long wc_send_answer(enum wc_hook hook, void *ctx, struct wc_scratch *s, struct wc_request *r, __u64 now)
 {
     wc_compose_reply(s, &r->p, &r->out, hook == WC_HOOK_TC_IN && r->bare, false);
-    wc_save_reply(s, r->number, r->out.seq);
     wc_count_hit(hook, s, r, now);
     return wc_write_reply(hook, ctx, s, &r->p);
 }

@@ -100,7 +100,8 @@ WC_INLINE bool wc_answering(void)
     __u32 zero = 0;
     struct wc_control *ctl = bpf_map_lookup_elem(&control, &zero);
 
-    return ctl && *(volatile __u32 *)&ctl->answering;
+    /* `changing` is read before any slot; pairs with wc_mirror_many() */
+    return ctl && *(volatile __u32 *)&ctl->answering && !*(volatile __u32 *)&ctl->changing;
 }
 
 WC_INLINE void wc_count_n(__u32 which, __u64 n)

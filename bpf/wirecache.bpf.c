@@ -111,6 +111,7 @@ int wc_tc_in(struct __sk_buff *skb)
     switch (verdict) {
     case WC_TCP_ANSWER:
     case WC_TCP_ANSWER_FEED:
+        wc_save_reply(s, r.number, r.out.seq); /* before what may fail: shrinking a cloned skb allocates */
         if (wc_resize(WC_HOOK_TC_IN, skb, grown ? grown : len, wc_header_len(&r.p) + s->reply.len) ||
             wc_send_answer(WC_HOOK_TC_IN, skb, s, &r, now))
             return TC_DROP; /* committed: the client asks again and gets the saved reply */
@@ -149,7 +150,7 @@ int wc_tc_out(struct __sk_buff *skb)
     struct wc_tcp_out out = {};
     struct wc_options options;
     struct wc_conn *c;
-    __u32 verdict = WC_TCP_RAW;
+    __u32 verdict = WC_TCP_RAW, tagged = skb->vlan_present;
 
     /* Our own replies, redirected from ingress, are in client space already. */
     if (skb->ingress_ifindex)
@@ -167,6 +168,9 @@ int wc_tc_out(struct __sk_buff *skb)
     bpf_spin_lock(&c->lock);
     if (wc_same_pair(&c->self, &p.key))
         verdict = wc_tcp_egress(&c->tcp, &p.seg, &out);
+    /* XDP does not see a tag that is carried beside the frame, and would answer without it: never answer here. */
+    if (verdict == WC_TCP_PASS && tagged)
+        c->tcp.spoken = 0;
     bpf_spin_unlock(&c->lock);
 
     if (verdict == WC_TCP_DROP) {

@@ -46,6 +46,7 @@ int wc_xdp(struct xdp_md *xdp)
 
     verdict = wc_judge(c, &r);
     if (verdict == WC_TCP_ANSWER) {
+        wc_save_reply(s, r.number, r.out.seq);
         if (wc_resize(WC_HOOK_XDP, xdp, grown ? grown : len, wc_header_len(&r.p) + s->reply.len) ||
             wc_send_answer(WC_HOOK_XDP, xdp, s, &r, now))
             return XDP_DROP; /* committed: the client asks again and gets the saved reply */

@@ -106,10 +106,11 @@ struct wc_saved {
     __u8 bytes[WC_REPLY_MAX + 6];
 };
 
-/* The switch for all answers: 0 stops them at once (CONFIG SET fastpath off, MONITOR, CLIENT PAUSE). */
+/* The switches for all answers. */
 struct wc_control {
-    __u32 answering;
-    __u32 pad;
+    __u32 answering; /* 0 stops them at once (CONFIG SET fastpath off, MONITOR, CLIENT PAUSE) */
+    __u32 changing;  /* changes to several keys under way (MSET, FLUSHALL): who has seen one new value must not see an
+                        old one of another key, so GETs go to userspace, where they wait for the locks */
 };
 
 /* Options fixed at load time (.rodata). */

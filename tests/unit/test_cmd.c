@@ -841,7 +841,8 @@ static void test_observer_mirrors_the_store(void **state)
     struct mirror *m = calloc(1, sizeof(*m));
     unsigned seed = 7;
 
-    wc_store_observe(w->server.store, &(struct wc_store_observer){mirror_changed, mirror_removed, mirror_flushed, m});
+    wc_store_observe(w->server.store,
+                     &(struct wc_store_observer){mirror_changed, mirror_removed, mirror_flushed, m, NULL});
     for (int i = 0; i < 50000; i++) {
         char line[512];
 
@@ -859,6 +860,78 @@ static void test_observer_mirrors_the_store(void **state)
         }
     }
     free(m);
+}
+
+/* What changes several keys as one says so before the first and after the last; the rest does not. */
+struct gate {
+    unsigned begun, ended, inside, outside;
+};
+
+static void gate_many(void *arg, bool begin)
+{
+    struct gate *g = arg;
+
+    g->begun += begin;
+    g->ended += !begin;
+}
+
+static void gate_change(struct gate *g)
+{
+    if (g->begun > g->ended)
+        g->inside++;
+    else
+        g->outside++;
+}
+
+static void gate_changed(void *arg, int db, const struct wc_key *key, const struct wc_value *value, int64_t expire)
+{
+    (void)db, (void)key, (void)value, (void)expire;
+    gate_change(arg);
+}
+
+static void gate_removed(void *arg, int db, const struct wc_key *key)
+{
+    (void)db, (void)key;
+    gate_change(arg);
+}
+
+static void gate_flushed(void *arg, int db, uint32_t shard)
+{
+    (void)db, (void)shard;
+    gate_change(arg);
+}
+
+static void test_many_changes_are_announced(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *line;
+        bool many;
+    } steps[] = {{"MSET a 1 b 2 c 3", true}, {"DEL a b", true},    {"MSETNX a 1 b 2", true}, {"UNLINK a c", true},
+                 {"FLUSHALL", true},         {"FLUSHDB", true},    {"SET a 1", false},       {"DEL a", false},
+                 {"MSET a 1", false},        {"APPEND a 1", false}};
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        struct gate g = {0};
+
+        wc_store_observe(w->server.store,
+                         &(struct wc_store_observer){gate_changed, gate_removed, gate_flushed, &g, gate_many});
+        ask(w, steps[i].line);
+        wc_store_observe(w->server.store, NULL);
+        if (g.begun != steps[i].many || g.ended != g.begun || (steps[i].many ? g.outside : g.inside) ||
+            !(g.inside + g.outside))
+            fail_msg("%s: begun %u, ended %u, changes inside %u, outside %u", steps[i].line, g.begun, g.ended, g.inside,
+                     g.outside);
+    }
+    {
+        struct gate g = {0};
+
+        wc_store_observe(w->server.store, &(struct wc_store_observer){.many = gate_many, .arg = &g});
+        ask(w, "MGET a b");
+        ask(w, "EXISTS a b");
+        wc_store_observe(w->server.store, NULL);
+        assert_int_equal(g.begun, 0);
+    }
 }
 
 /* Each changing command is heard of exactly once. */
@@ -880,7 +953,8 @@ static void test_observer_hears_once(void **state)
         {"UNLINK a", 1},       {"TTL a", 0},
     };
 
-    wc_store_observe(w->server.store, &(struct wc_store_observer){mirror_changed, mirror_removed, mirror_flushed, m});
+    wc_store_observe(w->server.store,
+                     &(struct wc_store_observer){mirror_changed, mirror_removed, mirror_flushed, m, NULL});
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         m->calls = 0;
         ask(w, steps[i].line);
@@ -965,6 +1039,7 @@ int main(void)
         T(test_info),
         T(test_observer_mirrors_the_store),
         T(test_observer_hears_once),
+        T(test_many_changes_are_announced),
         T(test_threads_add_up),
     };
 

@@ -75,7 +75,7 @@ static int setup_shards(void **state, uint32_t shards)
 
     w->store = wc_store_new(shards, 16);
     assert_non_null(w->store);
-    wc_store_observe(w->store, &(struct wc_store_observer){on_changed, on_removed, on_flushed, w});
+    wc_store_observe(w->store, &(struct wc_store_observer){on_changed, on_removed, on_flushed, w, NULL});
     *state = w;
     return 0;
 }

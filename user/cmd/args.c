@@ -88,11 +88,16 @@ bool wc_keys_lock(struct wc_cmd_ctx *ctx, struct wc_keys *keys, uint32_t step)
     for (size_t i = 0; i < keys->n; i++)
         keys->key[i] = wc_arg_key(ctx, 1 + (uint32_t)i * step);
     wc_store_lock_keys(ctx->server->store, keys->key, keys->n);
+    keys->many = keys->n > 1 && wc_commands[ctx->client->last_cmd].flags & WC_CMD_WRITE;
+    if (keys->many)
+        wc_store_begin_many(ctx->server->store);
     return true;
 }
 
 void wc_keys_unlock(struct wc_cmd_ctx *ctx, struct wc_keys *keys)
 {
+    if (keys->many)
+        wc_store_end_many(ctx->server->store);
     wc_store_unlock_keys(ctx->server->store, keys->key, keys->n);
     if (keys->key != keys->small)
         free(keys->key);

@@ -64,6 +64,7 @@ static inline void wc_key_unlock(struct wc_cmd_ctx *ctx, const struct wc_key *ke
 struct wc_keys {
     struct wc_key *key;
     size_t n;
+    bool many; /* several of them are about to change: the observer has been told */
     struct wc_key small[64];
 };
 

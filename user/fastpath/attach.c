@@ -314,6 +314,25 @@ static int wc_attach_check_link(const char *name, char *reason)
     return 0;
 }
 
+/* A bond and its port, a bridge and its member: a packet passes both, and would be translated twice. */
+static int wc_attach_check_stack(const struct wc_attach *a, const char *name, char *reason)
+{
+    for (int i = 0; i < a->nhooks; i++) {
+        const char *other = a->hooks[i].name, *sides[2] = {"upper", "lower"};
+
+        for (int side = 0; side < 2; side++) {
+            char path[128];
+
+            snprintf(path, sizeof(path), "/sys/class/net/%.16s/%s_%.16s", name, sides[side], other);
+            if (access(path, F_OK))
+                continue;
+            snprintf(reason, WC_REASON_MAX, "%s: stacked with %s, which is served already", name, other);
+            return -EBUSY;
+        }
+    }
+    return 0;
+}
+
 static void wc_hook_detach(struct wc_attach *a, const struct wc_config *cfg, struct wc_hook *h)
 {
     if (h->xdp) {
@@ -342,6 +361,8 @@ static int wc_attach_interface(struct wc_attach *a, struct wc_kernel *k, const s
     bool lo = !strcmp(name, "lo");
     int rc = wc_attach_check_link(name, reason);
 
+    if (!rc)
+        rc = wc_attach_check_stack(a, name, reason);
     if (rc)
         return rc;
     memset(h, 0, sizeof(*h));

@@ -162,19 +162,19 @@ int64_t wc_conns_idle_ms(const struct wc_conns *c, int number)
 /* Call fn for each entry of conns; fn returns true to have it removed. */
 static void wc_conns_walk(const struct wc_conns *c, bool (*fn)(const struct wc_conn *entry, void *arg), void *arg)
 {
-    struct wc_conn_key key, next, *prev = NULL;
+    struct wc_conn_key key, next;
     struct wc_conn entry;
     uint32_t left = c->k->nconns; /* a hash that changes under the walk could go on for ever */
+    bool more = !bpf_map_get_next_key(c->k->conns_fd, NULL, &key);
 
-    while (left-- && !bpf_map_get_next_key(c->k->conns_fd, prev, &next)) {
-        bool remove = !bpf_map_lookup_elem_flags(c->k->conns_fd, &next, &entry, BPF_F_LOCK) && fn(&entry, arg);
+    for (; left && more; left--, key = next) {
+        bool remove = !bpf_map_lookup_elem_flags(c->k->conns_fd, &key, &entry, BPF_F_LOCK) && fn(&entry, arg);
 
-        key = next;
-        prev = &key;
-        if (!remove || entry.number >= c->k->nconns)
-            continue;
-        /* The walk goes on from a removed key: the kernel then starts anew, which `left` bounds. */
-        if (!bpf_map_delete_elem(c->k->conns_fd, &key)) {
+        /* Before the removal: from a key that is gone the kernel starts anew. */
+        more = !bpf_map_get_next_key(c->k->conns_fd, &key, &next);
+        /* A successor may be there by now: the number that returns is that of the entry that was removed. */
+        if (remove && !bpf_map_lookup_and_delete_elem_flags(c->k->conns_fd, &key, &entry, BPF_F_LOCK) &&
+            entry.number < c->k->nconns) {
             struct wc_conn_ctl *ctl = &c->k->ctl[entry.number];
 
             ctl->closed_s = 0;

@@ -39,6 +39,7 @@ struct wc_fastpath {
     pthread_t manager;
     bool manager_runs;
     _Atomic bool stopping;
+    int64_t off_ms; /* when it was switched off, CLOCK_MONOTONIC */
 };
 
 static bool wc_fastpath_ready(struct wc_fastpath *fp)
@@ -52,6 +53,14 @@ static void wc_fastpath_answer(struct wc_fastpath *fp, bool on)
 }
 
 /* ---- the manager thread ---- */
+
+static int64_t wc_mono_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
 
 /* A timer that a step of the wall clock cancels: reading it then fails with ECANCELED. */
 static int wc_clock_watch(void)
@@ -69,7 +78,9 @@ static int wc_clock_watch(void)
 static void wc_fastpath_maybe_detach(struct wc_fastpath *fp)
 {
     pthread_mutex_lock(&fp->lock);
-    if (fp->cfg.fastpath == WC_FASTPATH_OFF && fp->attach.nhooks && !wc_conns_translating(&fp->conns)) {
+    /* A program may have seen the switch on and still be about to answer: give it a second. */
+    if (fp->cfg.fastpath == WC_FASTPATH_OFF && fp->attach.nhooks && wc_mono_ms() > fp->off_ms + 1000 &&
+        !wc_conns_translating(&fp->conns)) {
         wc_attach_detach(&fp->attach, &fp->kernel, &fp->cfg, false);
         wc_conns_forget(&fp->conns);
         wc_log(WC_LOG_NOTICE, "fast path: detached");
@@ -81,6 +92,7 @@ static void *wc_fastpath_manage(void *arg)
 {
     struct wc_fastpath *fp = arg;
     int clock_fd = wc_clock_watch();
+    int64_t due = wc_mono_ms() + WC_TICK_MS;
     uint64_t word;
 
     for (unsigned tick = 0; !atomic_load(&fp->stopping);) {
@@ -92,8 +104,10 @@ static void *wc_fastpath_manage(void *arg)
         if (n > 0 && fds[1].revents && read(clock_fd, &word, sizeof(word)) < 0 && errno == ECANCELED)
             wc_mirror_retime(&fp->mirror);
         wc_hot_promote(&fp->hot);
-        if (n > 0)
+        /* By the clock, not when poll() was quiet: with more keys than slots wake_fd never is. */
+        if (wc_mono_ms() < due)
             continue;
+        due = wc_mono_ms() + WC_TICK_MS;
         if (wc_mirror_drifted(&fp->mirror))
             wc_mirror_retime(&fp->mirror);
         wc_conns_tend(&fp->conns);
@@ -111,7 +125,8 @@ static void *wc_fastpath_manage(void *arg)
 
 static int wc_fastpath_load(struct wc_fastpath *fp)
 {
-    struct wc_store_observer observer = {wc_mirror_changed, wc_mirror_removed, wc_mirror_flushed, &fp->mirror};
+    struct wc_store_observer observer = {wc_mirror_changed, wc_mirror_removed, wc_mirror_flushed, &fp->mirror,
+                                         wc_mirror_many};
     int rc = wc_kernel_load(&fp->kernel, &fp->cfg, &fp->options, fp->reason);
 
     if (rc)
@@ -152,22 +167,29 @@ static int wc_fastpath_load(struct wc_fastpath *fp)
 static int wc_fastpath_apply(struct wc_fastpath *fp)
 {
     char hooks[WC_CONFIG_STR];
+    bool fresh;
     int rc;
 
     if (fp->cfg.fastpath == WC_FASTPATH_OFF) {
         if (atomic_load(&fp->loaded))
             wc_fastpath_answer(fp, false);
+        fp->off_ms = wc_mono_ms();
         return 0;
     }
     fp->reason[0] = '\0';
+    fresh = !fp->attach.nhooks;
     if (!atomic_load(&fp->loaded))
         rc = wc_fastpath_load(fp);
     else
         rc = fp->attach.nhooks ? 0 : wc_attach_all(&fp->attach, &fp->kernel, &fp->cfg, fp->reason);
     if (rc) {
+        if (atomic_load(&fp->loaded))
+            wc_conns_forget(&fp->conns); /* sock_ops went too: nobody would see these connections end */
         wc_log(WC_LOG_WARNING, "fast path unavailable, serving without it: %s", fp->reason);
         return rc;
     }
+    if (fresh)
+        wc_conns_forget(&fp->conns); /* born before the hooks were on: nobody followed their numbers */
     wc_fastpath_answer(fp, true);
     atomic_store_explicit(&fp->loaded, true, memory_order_release);
     wc_attach_describe(&fp->attach, hooks, sizeof(hooks));

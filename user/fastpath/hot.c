@@ -169,6 +169,9 @@ static void wc_hot_give(struct wc_hot *h, const struct wc_candidate *c)
     struct wc_hot_key map_key;
     uint32_t slot;
 
+    wc_hot_map_key(&map_key, c->key, c->len);
+    if (!bpf_map_lookup_elem(h->k->hot_keys_fd, &map_key, &slot))
+        return; /* it has a slot already: take nobody else's */
     if (h->used < h->k->nslots) {
         slot = h->used;
     } else {
@@ -188,7 +191,6 @@ static void wc_hot_give(struct wc_hot *h, const struct wc_candidate *c)
     h->heat[slot] = wc_hot_frequency(h, c->hash, false);
     h->hits[slot] = 0;
     atomic_fetch_add_explicit(&h->assigned, 1, memory_order_relaxed);
-    wc_hot_map_key(&map_key, c->key, c->len);
     if (bpf_map_update_elem(h->k->hot_keys_fd, &map_key, &slot, BPF_ANY)) {
         wc_hot_demote(h, slot);
         return;

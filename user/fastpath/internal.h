@@ -134,6 +134,7 @@ struct wc_owner {
 
 struct wc_mirror {
     struct wc_slot *slots;
+    struct wc_control *control;
     uint32_t nslots;
     uint32_t value_max;
     struct wc_store *store;
@@ -149,6 +150,7 @@ void wc_mirror_free(struct wc_mirror *m);
 void wc_mirror_changed(void *arg, int db, const struct wc_key *key, const struct wc_value *value, int64_t expire_at_ms);
 void wc_mirror_removed(void *arg, int db, const struct wc_key *key);
 void wc_mirror_flushed(void *arg, int db, uint32_t shard);
+void wc_mirror_many(void *arg, bool begin);
 /* Key gets the slot, which is linked to nobody, with what the store holds for it. false: it has one already. */
 bool wc_mirror_assign(struct wc_mirror *m, uint32_t slot, const struct wc_key *key);
 /* The slot is emptied and linked to nobody. */

@@ -48,6 +48,7 @@ int wc_mirror_init(struct wc_mirror *m, struct wc_kernel *k, struct wc_store *st
         per_shard *= 2;
     n = (size_t)per_shard * shards;
     m->slots = k->slots;
+    m->control = k->control;
     m->nslots = k->nslots;
     m->value_max = value_max;
     m->store = store;
@@ -224,6 +225,14 @@ void wc_mirror_flushed(void *arg, int db, uint32_t shard)
     for (uint32_t i = 0; i <= m->bucket_mask; i++)
         for (uint32_t slot = bucket[i]; slot != WC_NO_SLOT; slot = m->owners[slot].next)
             wc_mirror_write(m, slot, NULL, WC_NO_EXPIRE);
+}
+
+/* Both ends are full barriers: closed before the first slot changes, open again after the last. */
+void wc_mirror_many(void *arg, bool begin)
+{
+    struct wc_mirror *m = arg;
+
+    __atomic_add_fetch(&m->control->changing, begin ? 1u : -1u, __ATOMIC_SEQ_CST);
 }
 
 /* ---- the manager ---- */

@@ -89,8 +89,10 @@ void wc_store_flush(struct wc_store *s, int db, bool background)
     size_t keys = 0;
 
     wc_store_lock_all(s);
+    wc_store_begin_many(s);
     for (uint32_t i = 0; i < s->nshards; i++)
         list = unhook(s, db, i, list);
+    wc_store_end_many(s);
     wc_store_unlock_all(s);
 
     for (const struct wc_table *t = list; t; t = t->next)

@@ -130,6 +130,18 @@ void wc_store_lock_keys(struct wc_store *s, const struct wc_key *keys, size_t n)
     each_in_set(s, set, wc_store_lock);
 }
 
+void wc_store_begin_many(struct wc_store *s)
+{
+    if (s->observer.many)
+        s->observer.many(s->observer.arg, true);
+}
+
+void wc_store_end_many(struct wc_store *s)
+{
+    if (s->observer.many)
+        s->observer.many(s->observer.arg, false);
+}
+
 void wc_store_unlock_keys(struct wc_store *s, const struct wc_key *keys, size_t n)
 {
     uint64_t set[WC_STORE_SHARDS_MAX / 64];

@@ -41,6 +41,8 @@ struct wc_store_observer {
     /* Every key of db in this shard is gone (db -1: all databases). */
     void (*flushed)(void *arg, int db, uint32_t shard);
     void *arg;
+    /* Several keys are about to change as one (begin), or have changed. All their shards are locked. */
+    void (*many)(void *arg, bool begin);
 };
 
 #define WC_STORE_SHARDS_MAX 4096
@@ -60,6 +62,10 @@ void wc_store_unlock(struct wc_store *s, uint32_t shard);
 /* Lock the shards of n keys in ascending order, each once. */
 void wc_store_lock_keys(struct wc_store *s, const struct wc_key *keys, size_t n);
 void wc_store_unlock_keys(struct wc_store *s, const struct wc_key *keys, size_t n);
+/* Around changes to several keys that readers must see as one, with the locks of all of them held. Who reads through
+ * the locks needs no telling; the observer's own readers do. */
+void wc_store_begin_many(struct wc_store *s);
+void wc_store_end_many(struct wc_store *s);
 void wc_store_lock_all(struct wc_store *s);
 void wc_store_unlock_all(struct wc_store *s);
 
