@@ -190,6 +190,27 @@ def reply_lost_before_kill9(t):
 
 
 @case(needs_bpf=True)
+def reply_lost_before_kill9_and_restart(t):
+    """The next start comes before the client has heard of the end: it must hear of it all the same."""
+    pair = t.pair()
+    nft.need(pair.client)
+    s = on_host(t, pair, "tc")
+    c = hot_client(s)
+    with deaf(pair, c):
+        c.send(encode("GET", "k"))
+        time.sleep(0.05)
+        s.kill()
+        again = on_host(t, pair, "tc", port=s.port)
+        time.sleep(0.1)
+    took = seconds_to_end(c, 8)
+    t.note = f"the end arrived {took:.1f} s after the loss"
+    assert "another minute" in again.log_text(), "the next start did not keep the old programs for a while"
+    hot_client(again).close()
+    again.stop()
+    equal(pins_of(s), set(), "pins in the end")
+
+
+@case(needs_bpf=True)
 def lost_replies_are_replayed(t):
     """Of every size, at both hooks: the request that is sent again gets the reply that was lost."""
     pair = t.pair()

@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
@@ -42,6 +43,16 @@
 #define WC_FSCONFIG_CMD_CREATE 6
 
 #define WC_CLSACT_PRIORITY 0xc000
+
+#define WC_OLD_LINKS_S 60 /* as long as entries linger in conns */
+
+static int64_t wc_attach_now_s(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec;
+}
 
 /* ---- places ---- */
 
@@ -444,9 +455,52 @@ void wc_attach_detach(struct wc_attach *a, struct wc_kernel *k, const struct wc_
     wc_unpin_maps(a, k);
 }
 
-/* Remove the pins of a crashed process: its TCX and cgroup links go with them. */
-static int wc_clean_pins(const struct wc_attach *a)
+/* Do connections of a dead process still need translation? Its sockets may yet be sending what they held. */
+static bool wc_clean_translates(const struct wc_attach *a)
 {
+    char path[WC_CONFIG_STR + 128];
+    struct bpf_map_info info = {0};
+    uint32_t len = sizeof(info), left;
+    struct wc_conn_key key;
+    struct wc_conn entry;
+    bool found = false;
+    int fd;
+
+    wc_pin_path(a, "conns", "", path, sizeof(path));
+    fd = bpf_obj_get(path);
+    if (fd < 0)
+        return false;
+    if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.value_size != sizeof(entry))
+        found = true; /* another version's */
+    left = info.max_entries;
+    for (bool more = !found && !bpf_map_get_next_key(fd, NULL, &key); more && left && !found; left--) {
+        found = !bpf_map_lookup_elem_flags(fd, &key, &entry, BPF_F_LOCK) && (entry.tcp.x.din || entry.tcp.x.dout);
+        more = !bpf_map_get_next_key(fd, &key, &key);
+    }
+    close(fd);
+    return found;
+}
+
+/* Hold on to a dead process's TC link, for the connections that it translates. */
+static void wc_clean_keep(struct wc_attach *a, const char *path)
+{
+    int fd;
+
+    if (a->nold == WC_HOOKS_MAX * 2)
+        return;
+    fd = bpf_obj_get(path);
+    if (fd < 0)
+        return;
+    a->old_links[a->nold++] = fd;
+    a->old_until_s = wc_attach_now_s() + WC_OLD_LINKS_S;
+}
+
+/* Remove the pins of a crashed process. Its links go with them: sock_ops at once, so that no new connection gets into
+ * its maps; TC only after a while if there are connections that it translates. They do not get into the way of ours,
+ * which have other connections. */
+static int wc_clean_pins(struct wc_attach *a)
+{
+    bool keep = wc_clean_translates(a);
     DIR *dir = opendir(a->pin_dir);
     struct dirent *e;
     int n = 0;
@@ -459,6 +513,8 @@ static int wc_clean_pins(const struct wc_attach *a)
         if (e->d_name[0] == '.')
             continue;
         snprintf(path, sizeof(path), "%s/%s", a->pin_dir, e->d_name);
+        if (keep && !strncmp(e->d_name, "tc_", 3))
+            wc_clean_keep(a, path);
         n += !unlink(path);
     }
     closedir(dir);
@@ -476,7 +532,16 @@ void wc_attach_clean(struct wc_attach *a, const struct wc_rodata *cfg)
     if (all)
         if_freenameindex(all);
     if (n)
-        wc_log(WC_LOG_NOTICE, "fast path: removed what an earlier process left attached");
+        wc_log(WC_LOG_NOTICE, "fast path: removed what an earlier process left attached%s",
+               a->nold ? "; its last connections are translated for another minute" : "");
+}
+
+void wc_attach_tend(struct wc_attach *a)
+{
+    if (!a->nold || wc_attach_now_s() < a->old_until_s)
+        return;
+    while (a->nold)
+        close(a->old_links[--a->nold]);
 }
 
 void wc_attach_describe(const struct wc_attach *a, char *buf, size_t len)

@@ -113,6 +113,7 @@ static void *wc_fastpath_manage(void *arg)
         wc_conns_tend(&fp->conns);
         if (++tick % (1000 / WC_TICK_MS) == 0) {
             wc_hot_age(&fp->hot);
+            wc_attach_tend(&fp->attach);
             wc_fastpath_maybe_detach(fp);
         }
     }

@@ -74,12 +74,17 @@ struct wc_attach {
     int sock_ops_link; /* -1: none */
     char pin_dir[WC_CONFIG_STR + 64];
     bool pinned;
+    int old_links[2 * WC_HOOKS_MAX]; /* a dead predecessor's TC links that are still of use */
+    int nold;
+    int64_t old_until_s; /* CLOCK_MONOTONIC */
 };
 
 /* Where this server's pins are. Also mounts bpffs there when it is the usual place and nothing is mounted. */
 void wc_attach_init(struct wc_attach *a, const struct wc_config *cfg);
 /* Remove whatever a crashed predecessor on this port left. */
 void wc_attach_clean(struct wc_attach *a, const struct wc_rodata *cfg);
+/* Let go of a predecessor's links when their time is over. */
+void wc_attach_tend(struct wc_attach *a);
 /* Attach to sock_ops and to every interface that cfg names. 0 if at least one interface is served; otherwise -errno
  * and the reason, with nothing attached. Interfaces that cannot be served are logged. */
 int wc_attach_all(struct wc_attach *a, struct wc_kernel *k, const struct wc_config *cfg, char *reason);
