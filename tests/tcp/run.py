@@ -73,8 +73,6 @@ class Run:
                 self.wire.xdp_pass()
         for netns in {self.server_ns, self.client_ns}:
             wire.sysctl(netns, tcp_timestamps=p["timestamps"], tcp_sack=p["sack"], tcp_congestion_control=p["cc"])
-        if p["ports"] == "few":
-            wire.sysctl(self.client_ns, ip_local_port_range="30000 30149")
 
     def start_server(self, mode):
         hot_keys = 32 if self.seed % 3 == 0 else 4096  # few: keys come and go
@@ -160,6 +158,8 @@ class Run:
         if not self.lo:
             self.wire.impair(self.seed, f"loss={self.params['loss']}{matrix.WIRES[self.params['wire']]}")
         namespaces = {self.server_ns, self.client_ns}
+        if self.params["ports"] == "few":
+            wire.sysctl(self.client_ns, ip_local_port_range="30000 30399")
         before = [wire.tcp_counters(n) for n in namespaces]
         result = self.oracle(server, seconds)
         after = [wire.tcp_counters(n) for n in namespaces]
