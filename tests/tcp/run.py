@@ -159,7 +159,7 @@ class Run:
             self.wire.impair(self.seed, f"loss={self.params['loss']}{matrix.WIRES[self.params['wire']]}")
         namespaces = {self.server_ns, self.client_ns}
         if self.params["ports"] == "few":
-            wire.sysctl(self.client_ns, ip_local_port_range="30000 30399")
+            wire.sysctl(self.client_ns, ip_local_port_range="30000 30999")
         before = [wire.tcp_counters(n) for n in namespaces]
         result = self.oracle(server, seconds)
         after = [wire.tcp_counters(n) for n in namespaces]
