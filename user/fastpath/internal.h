@@ -1,7 +1,8 @@
 /* The fast path's inner parts, from the kernel outwards:
  *
  *   kernel.c   loads the programs, maps the shared memory
- *   attach.c   hooks: TC, XDP, sock_ops; pins; what a crashed process left behind
+ *   attach.c   hooks: TC, XDP, sock_ops; pins
+ *   attach_clean.c  what a crashed process left behind
  *   conns.c    connection numbers: claimed by workers, given back, lingering entries removed
  *   mirror.c   the slots: written inside the store's critical sections
  *   hot.c      which keys get a slot
@@ -81,6 +82,8 @@ struct wc_attach {
 
 /* Where this server's pins are. Also mounts bpffs there when it is the usual place and nothing is mounted. */
 void wc_attach_init(struct wc_attach *a, const struct wc_config *cfg);
+/* Path of a pin into buf: pin_dir/name, or pin_dir/name-ifname. */
+int wc_pin_path(const struct wc_attach *a, const char *name, const char *ifname, char *buf, size_t len);
 /* Remove whatever a crashed predecessor on this port left. */
 void wc_attach_clean(struct wc_attach *a, const struct wc_rodata *cfg);
 /* Let go of a predecessor's links when their time is over. */
