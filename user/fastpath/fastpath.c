@@ -97,7 +97,8 @@ static void *wc_fastpath_manage(void *arg)
 
     for (unsigned tick = 0; !atomic_load(&fp->stopping);) {
         struct pollfd fds[2] = {{.fd = fp->hot.wake_fd, .events = POLLIN}, {.fd = clock_fd, .events = POLLIN}};
-        int n = poll(fds, 2, WC_TICK_MS);
+        int64_t left = due - wc_mono_ms();
+        int n = poll(fds, 2, left > 0 ? (int)left : 0);
 
         if (n > 0 && fds[0].revents && read(fp->hot.wake_fd, &word, sizeof(word)) < 0 && errno != EAGAIN)
             break;
