@@ -18,8 +18,7 @@ struct wc_fastpath;
  * says why (one log line, wc_fastpath_info). Registers itself as the store's observer; call before workers run.
  * NULL only when out of memory. */
 struct wc_fastpath *wc_fastpath_new(const struct wc_config *cfg, struct wc_store *store);
-/* Raise the number of file descriptors kept free for sockets etc. is main's job. After all clients are closed:
- * detach, unpin, free. */
+/* After all clients are closed: wait up to two seconds until they have acknowledged it, then detach, unpin, free. */
 void wc_fastpath_free(struct wc_fastpath *fp);
 
 /* CONFIG SET fastpath. 0 or -errno with a reason in err. */
